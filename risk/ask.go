@@ -1,0 +1,308 @@
+package risk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// mostOverdue is how many calls of one signal may have missed their deadline and still run before it errs at once.
+const mostOverdue = 16
+
+// call is one Evaluate beside the caller's goroutine. A call that misses its deadline keeps it for as long as it runs:
+// nothing in it is pooled or shared.
+type call struct {
+	attempt Attempt
+	state   attemptState
+	finding Finding
+	signal  int
+	class   int
+	cause   Cause
+	err     error
+	took    time.Duration
+	claim   atomic.Uint32
+}
+
+// The states of a call's claim. Whoever moves it from running decides whether the answer counts.
+const (
+	callRunning = iota
+	callAnswered
+	callAbandoned
+)
+
+// panicError says that a signal panicked. The value is not kept: it may hold the visitor's data.
+type panicError struct{ kind string }
+
+func (e *panicError) Error() string { return "panicked with " + e.kind }
+
+var errGoexit = errors.New("ended its goroutine")
+
+func panicked(p any) error {
+	if p == nil {
+		return errGoexit
+	}
+	return &panicError{fmt.Sprintf("%T", p)}
+}
+
+// inline asks a signal on the caller's goroutine.
+func (r *run) inline(s int) {
+	e := &r.c.catalog.signals[s]
+	f := &r.b.findings[s]
+	*f = Finding{}
+	r.scratch = *r.attempt
+	r.scratch.state = r.stateFor(e, &r.scratchState)
+	err, cause := evaluate(r.base, e.signal, &r.scratch, f)
+	took := time.Since(r.start)
+	r.out.Timings = append(r.out.Timings, Timing{e.desc.Name, took - r.clock})
+	r.clock = took
+	r.accept(s, f, err, cause)
+}
+
+// evaluate calls a signal and survives its panics.
+func evaluate(ctx context.Context, s Signal, a *Attempt, f *Finding) (err error, cause Cause) {
+	defer func() {
+		if p := recover(); p != nil {
+			err, cause = panicked(p), CausePanic
+		}
+	}()
+	return s.Evaluate(ctx, a, f), ""
+}
+
+// stateFor is what a signal may know of the assessment.
+func (r *run) stateFor(e *signalEntry, space *attemptState) *attemptState {
+	if len(e.needs) == 0 && len(r.asked) == 0 && !r.continued {
+		return nil
+	}
+	*space = attemptState{asked: r.asked, continued: r.continued}
+	for _, i := range e.needs {
+		if v := r.b.facts[i]; v.kind != 0 {
+			space.facts = append(space.facts, Fact{r.c.catalog.facts[i].full, v})
+		}
+	}
+	return space
+}
+
+// together asks signals concurrently, each within its timeout and all within the budget.
+func (r *run) together(signals []int) {
+	calls := make([]call, 0, len(signals)) // never grows: calls hold pointers into it
+	var timeouts []time.Duration
+	left := time.Until(r.deadline)
+	for _, s := range signals {
+		e := &r.c.catalog.signals[s]
+		switch {
+		case r.e.overdue[s].Load() >= mostOverdue:
+			r.accept(s, nil, errors.New("earlier calls still hang"), CauseOverdue)
+			continue
+		case left <= 0:
+			r.accept(s, nil, context.DeadlineExceeded, CauseNotReady)
+			continue
+		}
+		timeout := min(e.timeout, left)
+		if !slices.Contains(timeouts, timeout) {
+			timeouts = append(timeouts, timeout)
+		}
+		calls = calls[:len(calls)+1]
+		c := &calls[len(calls)-1]
+		c.signal, c.attempt = s, *r.attempt
+		c.attempt.state = r.stateFor(e, &c.state)
+	}
+	if len(calls) == 0 {
+		return
+	}
+	slices.Sort(timeouts)
+	r.launch(calls, timeouts, left)
+	for i := range calls {
+		c := &calls[i]
+		name := r.c.catalog.signals[c.signal].desc.Name
+		if c.claim.Load() == callAnswered {
+			r.out.Timings = append(r.out.Timings, Timing{name, c.took})
+			r.accept(c.signal, &c.finding, c.err, c.cause)
+			continue
+		}
+		r.out.Timings = append(r.out.Timings, Timing{name, timeouts[c.class]})
+		r.accept(c.signal, nil, context.DeadlineExceeded, CauseTimeout)
+	}
+	r.clock = time.Since(r.start)
+}
+
+// launch runs the calls and returns when each has answered or missed its deadline.
+func (r *run) launch(calls []call, timeouts []time.Duration, left time.Duration) {
+	done := make(chan *call, len(calls)) // room for all: a late answer never blocks
+	contexts := make([]context.Context, len(timeouts))
+	for i, t := range timeouts {
+		ctx, cancel := context.WithTimeout(r.base, t)
+		defer cancel()
+		contexts[i] = ctx
+	}
+	pending := make([]int, len(timeouts))
+	for i := range calls {
+		c := &calls[i]
+		e := &r.c.catalog.signals[c.signal]
+		c.class, _ = slices.BinarySearch(timeouts, min(e.timeout, left))
+		pending[c.class]++
+		go r.e.call(contexts[c.class], e.signal, c, done)
+	}
+	for class, ctx := range contexts {
+		expired := ctx.Done()
+		for pending[class] > 0 {
+			select {
+			case c := <-done:
+				pending[c.class]--
+			case <-expired:
+				expired = nil // what has answered by now is on its way through done
+				for i := range calls {
+					if c := &calls[i]; c.class == class && c.claim.CompareAndSwap(callRunning, callAbandoned) {
+						r.e.overdue[c.signal].Add(1)
+						pending[class]--
+					}
+				}
+			}
+		}
+	}
+}
+
+// call runs one Evaluate on a goroutine of its own.
+func (e *Engine) call(ctx context.Context, s Signal, c *call, done chan<- *call) {
+	begun := time.Now()
+	returned := false
+	defer func() {
+		if !returned {
+			c.err, c.cause = panicked(recover()), CausePanic
+		}
+		c.took = time.Since(begun)
+		if c.claim.CompareAndSwap(callRunning, callAnswered) {
+			done <- c
+			return
+		}
+		e.overdue[c.signal].Add(-1)
+		e.hooks.late(e.catalog.signals[c.signal].desc.Name, c.took)
+	}()
+	c.err = s.Evaluate(ctx, &c.attempt, &c.finding)
+	returned = true
+}
+
+// accept takes what a signal said, or that it could not tell.
+func (r *run) accept(s int, f *Finding, err error, cause Cause) {
+	e := &r.c.catalog.signals[s]
+	r.b.open.unset(s)
+	if err == nil {
+		if err = r.c.catalog.check(e, f); err != nil {
+			cause = CauseInvalid
+		}
+	}
+	if err != nil {
+		r.fail(s, err, cause)
+		return
+	}
+	r.findings[s] = f
+	r.hear(e, f)
+}
+
+// fail notes that a signal could not tell.
+func (r *run) fail(s int, err error, cause Cause) {
+	if cause == "" {
+		cause = CauseError
+		if errors.Is(err, context.DeadlineExceeded) {
+			cause = CauseTimeout
+		}
+	}
+	r.b.open.unset(s)
+	r.b.erring.set(s)
+	r.out.Degraded = true
+	se := SignalError{Signal: r.c.catalog.signals[s].desc.Name, Cause: cause, Err: err}
+	r.out.Errors = append(r.out.Errors, se)
+	r.e.hooks.signalError(se)
+}
+
+// hear brings a finding to the bench.
+func (r *run) hear(e *signalEntry, f *Finding) {
+	for o := range f.Observations() {
+		if i, ok := r.c.catalog.codeOf(e, o.Code); ok {
+			r.b.observe(r.c, i, o.Degree)
+		}
+	}
+	for v := range f.Facts() {
+		if i, ok := r.c.catalog.factOf(e, v.Name); ok {
+			r.b.facts[i] = v.Value
+		}
+	}
+	if len(f.proofs) > 0 {
+		r.given |= r.c.catalog.bits(f.proofs)
+	}
+	if f.retry.After(r.retry) {
+		r.retry = f.retry
+	}
+}
+
+// codeOf finds a code of a signal by its name, with or without the signal's.
+func (c *catalog) codeOf(e *signalEntry, name string) (int, bool) {
+	for _, i := range e.codes {
+		if c.codes[i].Name == name {
+			return i, true
+		}
+	}
+	if short, ok := strings.CutPrefix(name, e.desc.Name+"."); ok {
+		for _, i := range e.codes {
+			if c.codes[i].Name == short {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// factOf finds a fact of a signal by its name, with or without the signal's.
+func (c *catalog) factOf(e *signalEntry, name string) (int, bool) {
+	for _, i := range e.facts {
+		if c.facts[i].name == name {
+			return i, true
+		}
+	}
+	if short, ok := strings.CutPrefix(name, e.desc.Name+"."); ok {
+		for _, i := range e.facts {
+			if c.facts[i].name == short {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// check holds a finding against the signal's declaration.
+func (c *catalog) check(e *signalEntry, f *Finding) error {
+	for o := range f.Observations() {
+		if _, ok := c.codeOf(e, o.Code); !ok {
+			return fmt.Errorf("code %q is not declared", clip(o.Code))
+		}
+		if !(o.Degree > 0 && o.Degree <= 1) {
+			return fmt.Errorf("code %s: degree outside (0,1]", clip(o.Code))
+		}
+	}
+	for v := range f.Facts() {
+		i, ok := c.factOf(e, v.Name)
+		switch {
+		case !ok:
+			return fmt.Errorf("fact %q is not declared", clip(v.Name))
+		case c.facts[i].kind != v.Value.kind:
+			return fmt.Errorf("fact %s: wrong kind", clip(v.Name))
+		case !isFinite(v.Value.num):
+			return fmt.Errorf("fact %s: not a finite number", clip(v.Name))
+		}
+	}
+	for _, p := range f.proofs {
+		if e.proofs&c.bit(p) == 0 {
+			return fmt.Errorf("proof %q is not declared", clip(string(p)))
+		}
+	}
+	if !f.retry.IsZero() && e.desc.Cost != Local && !e.desc.Counts {
+		return errors.New("only Local and counting signals may call Retry")
+	}
+	if len(f.receipt) > mostReceipt {
+		return fmt.Errorf("receipt over %d bytes", mostReceipt)
+	}
+	return nil
+}

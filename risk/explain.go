@@ -1,0 +1,60 @@
+package risk
+
+import (
+	"slices"
+	"strings"
+)
+
+// explain writes level, score and reasons of the assessment. The reasons add up to the score.
+func (r *run) explain(v verdict) {
+	out, c, b := r.out, r.c, r.b
+	// The explained score is that of what has been said; errors may have raised the level above it.
+	c.take(b, nil, asSaid, 0)
+	j := c.judge(b, r.scope, true)
+	out.Score, out.Raw, out.Chance = j.score, j.raw, chance(j.raw)
+	out.Level = r.rule(&v).name
+	out.Reasons = c.reasons(b, r.scope.segment, j)
+	for i := range c.shadowed {
+		if rule := &c.shadowed[i]; rule.fires(&b.scene, b.unheard == nil) {
+			out.ShadowRules = append(out.ShadowRules, rule.name)
+		}
+	}
+	slices.Sort(out.Skipped)
+	slices.Sort(out.Unused)
+	slices.SortFunc(out.Errors, func(a, b SignalError) int { return strings.Compare(a.Signal, b.Signal) })
+}
+
+// reasons lists base, contributions with the cuts of their groups, rules without points, and the clamp.
+func (c *compiled) reasons(b *bench, segment int, j judgement) []Reason {
+	d := &b.breakdown
+	out := make([]Reason, 0, 2+len(d.contributions)+len(d.cuts)+len(b.fired))
+	out = append(out, Reason{Code: "base", Points: c.segments[segment].base})
+	cut := 0
+	for i, v := range d.contributions {
+		it := &c.card.items[v.item]
+		group := c.card.groups[it.group].name
+		reason := Reason{Group: group, Points: int(v.points)}
+		if it.rule >= 0 {
+			reason.Rule = it.name
+		} else {
+			e := &c.catalog.codes[it.code]
+			reason.Signal, reason.Code = c.catalog.signals[e.signal].desc.Name, e.Name
+			reason.State, reason.Public = e.State, e.Public
+		}
+		out = append(out, reason)
+		last := i+1 == len(d.contributions) || c.card.items[d.contributions[i+1].item].group != it.group
+		if last && cut < len(d.cuts) && d.cuts[cut].group == it.group {
+			out = append(out, Reason{Code: "cap", Group: group, Points: int(d.cuts[cut].points)})
+			cut++
+		}
+	}
+	for _, i := range b.fired {
+		if rule := &c.rules[i]; rule.effect != effectPoints {
+			out = append(out, Reason{Rule: rule.name})
+		}
+	}
+	if j.score != j.raw {
+		out = append(out, Reason{Code: "clamp", Points: j.score - j.raw})
+	}
+	return out
+}

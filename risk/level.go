@@ -1,0 +1,37 @@
+package risk
+
+import "math/bits"
+
+// proofSet is a set of proofs, by their index in the catalog.
+type proofSet uint64
+
+func (s proofSet) has(i int) bool { return s&(1<<i) != 0 }
+
+func (s proofSet) count() int { return bits.OnesCount64(uint64(s)) }
+
+// levelRule is a level ready for judging.
+type levelRule struct {
+	name      string
+	action    Action
+	require   proofSet
+	then      Action
+	otherwise Action
+	lasts     Duration
+}
+
+// act is what the level says when required proofs are needed, given ones are there and can ones could be given. The
+// second result is what is missing; it is empty unless the action is Challenge.
+func (l *levelRule) act(required, given, can proofSet) (Action, proofSet) {
+	if l.action > Challenge && l.require == 0 {
+		return l.action, 0
+	}
+	missing := required &^ given
+	switch {
+	case missing == 0:
+		return l.then, 0
+	case missing&^can == 0:
+		return Challenge, missing
+	default:
+		return l.otherwise, 0
+	}
+}

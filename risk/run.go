@@ -1,0 +1,378 @@
+package risk
+
+import (
+	"context"
+	"crypto/rand"
+	"hash/fnv"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// outcome is an assessment with what the engine keeps of it, in one allocation.
+type outcome struct {
+	Assessment
+	record
+}
+
+// record is what Tasks and Settle need of an assessment.
+type record struct {
+	engine   *Engine
+	attempt  Attempt
+	receipts []receipt
+	flow     string // the flow's name; "" where there is none
+	spent    bool   // this assessment spent it
+	failures int    // invalid evidence seen in the flow so far
+	settled  atomic.Bool
+}
+
+type receipt struct {
+	signal int
+	text   string
+}
+
+// run is one assessment in progress.
+type run struct {
+	e        *Engine
+	c        *compiled
+	b        *bench
+	out      *outcome
+	attempt  *Attempt // the engine's own copy
+	base     context.Context
+	now      time.Time     // the attempt's
+	start    time.Time     // by the real clock
+	deadline time.Time     // of the budget
+	clock    time.Duration // since start, at the end of the last inline call
+	scope    scope
+
+	flow      *flow
+	continued bool
+	peek      bool // only the counting signals are asked, for Pending
+	void      bool // proofs given here were given to a flow that somebody else has spent
+	asked     []Proof
+	given     proofSet
+	retry     time.Time
+	findings  []*Finding // by signal, of this attempt
+
+	scratch      Attempt
+	scratchState attemptState
+}
+
+// Assess judges the attempt. It never returns nil, never panics and never writes to a. It takes at most the engine's
+// budget beside the time of Local signals. The cancellation of ctx is ignored, so that a visitor who hangs up changes
+// nothing; its deadline and values are kept.
+func (e *Engine) Assess(ctx context.Context, a *Attempt) (s *Assessment) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.hooks.signalError(SignalError{Cause: CausePanic, Err: panicked(p)})
+			s = &Assessment{ID: newID(), Action: Review, Degraded: true, Errors: []SignalError{{Cause: CausePanic}}}
+		}
+	}()
+	if a == nil {
+		a = &Attempt{}
+	}
+	st := e.state.Load()
+	b := st.live.pool.Get().(*bench)
+	r := b.begin(ctx, e, st.live, a)
+	r.judgeAll()
+	r.settleJudged()
+	r.judgeShadows(st.shadows)
+	r.recordDecision()
+	out := r.out
+	b.end()
+	st.live.pool.Put(b)
+	e.hooks.assessed(&out.Assessment)
+	return &out.Assessment
+}
+
+// begin prepares the bench for one attempt.
+func (b *bench) begin(ctx context.Context, e *Engine, c *compiled, a *Attempt) *run {
+	b.reset(c)
+	out := &outcome{}
+	out.run = &out.record
+	r := &b.run
+	r.e, r.c, r.b, r.out = e, c, b, out
+	r.base = context.WithoutCancel(ctx)
+	r.start = time.Now()
+	r.deadline = r.start.Add(e.budget)
+	if d, ok := ctx.Deadline(); ok && d.Before(r.deadline) {
+		r.deadline = d
+	}
+	out.record.engine = e
+	r.attempt = &out.record.attempt
+	*r.attempt = *a
+	r.attempt.state = nil
+	if e.keeps {
+		r.attempt.detach()
+	}
+	if r.attempt.ID == "" {
+		r.attempt.ID = newID()
+	}
+	if r.attempt.Time.IsZero() {
+		r.attempt.Time = e.now()
+	}
+	r.now = r.attempt.Time
+	r.findings = b.heard
+	r.scope = scope{segment: c.segmentIndex(r.attempt)}
+	seg := &c.segments[r.scope.segment]
+	r.asked = seg.always
+	b.builtins = [5]string{string(r.attempt.Event), r.attempt.Channel, r.attempt.Tier, r.attempt.Tenant, r.attempt.Client}
+	out.ID, out.Event, out.Policy = r.attempt.ID, r.attempt.Event, seg.ref
+	return r
+}
+
+// end drops what the bench must not keep alive.
+func (b *bench) end() {
+	clear(b.findings)
+	clear(b.heard)
+	b.run = run{}
+}
+
+func newID() string { return rand.Text() }
+
+// judgeAll asks, decides and closes, once more where somebody else has spent the flow in between.
+func (r *run) judgeAll() {
+	r.loadFlow()
+	for {
+		r.ask()
+		j := r.decide()
+		if r.close(&j) {
+			r.explain(j)
+			return
+		}
+		r.lose()
+	}
+}
+
+// ask puts the attempt to the signals, cheap ones first, until nothing left could change the answer.
+func (r *run) ask() {
+	steps := &r.c.catalog.steps
+	r.open()
+	r.clock = time.Since(r.start)
+	for _, s := range steps[stepLocal] {
+		if r.b.open.has(s) {
+			r.inline(s)
+		}
+	}
+	counting := steps[stepCounting]
+	for _, s := range counting[:r.c.catalog.inline] {
+		if r.b.open.has(s) {
+			r.inline(s)
+		}
+	}
+	r.askStep(counting[r.c.catalog.inline:])
+	if r.b.open.empty() {
+		return
+	}
+	full := r.sampled()
+	for _, step := range [][]int{steps[stepStored], steps[stepRemote]} {
+		if !full && r.stop() {
+			return
+		}
+		r.askStep(step)
+	}
+	if r.b.open.empty() || (!full && r.stop()) {
+		return
+	}
+	r.gate()
+	r.askStep(steps[stepCostly])
+}
+
+// open finds the signals to ask: registered ones that apply and whose finding the flow does not keep.
+func (r *run) open() {
+	catalog := r.c.catalog
+	for s := range catalog.signals {
+		e := &catalog.signals[s]
+		if e.signal == nil || r.findings[s] != nil || r.b.erring.has(s) || r.keptEnough(e) {
+			continue
+		}
+		if e.applier == nil {
+			r.b.open.set(s)
+			continue
+		}
+		switch ok, err := r.applies(e); {
+		case err != nil:
+			r.fail(s, err, CausePanic)
+		case ok:
+			r.b.open.set(s)
+		default:
+			r.unused(s)
+		}
+	}
+}
+
+// keptEnough reports whether the flow keeps the signal's finding and it can give no other proof that is required and
+// missing.
+func (r *run) keptEnough(e *signalEntry) bool {
+	if r.flow == nil || r.flow.state.index(e.desc.Name) < 0 {
+		return false
+	}
+	return e.proofs&r.scope.kept&^r.given == 0
+}
+
+func (r *run) applies(e *signalEntry) (ok bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	r.scratch = *r.attempt
+	r.scratch.state = r.stateFor(e, &r.scratchState)
+	return e.applier.Applies(&r.scratch), nil
+}
+
+func (r *run) unused(s int) {
+	name := r.c.catalog.signals[s].desc.Name
+	if !slices.Contains(r.out.Unused, name) {
+		r.out.Unused = append(r.out.Unused, name)
+	}
+}
+
+// askStep asks the open signals of one step.
+func (r *run) askStep(step []int) {
+	var ask []int
+	for _, s := range step {
+		if r.b.open.has(s) {
+			ask = append(ask, s)
+		}
+	}
+	if len(ask) > 0 {
+		r.together(ask)
+	}
+}
+
+// stop reports whether asking may end, and notes who is skipped.
+func (r *run) stop() bool {
+	if !r.c.settled(r.b, r.scope, r.provided(), r.unused) {
+		return false
+	}
+	copy(r.b.skipped, r.b.open)
+	each(r.b.open, func(s int) { r.out.Skipped = append(r.out.Skipped, r.c.catalog.signals[s].desc.Name) })
+	clear(r.b.open)
+	return true
+}
+
+// gate leaves open only those costly signals that the attempt needs, judged by everything else.
+func (r *run) gate() {
+	for _, s := range r.c.closeCostly(r.b, r.scope, r.provided()) {
+		r.unused(s)
+	}
+}
+
+// sampled reports whether this attempt is one of the share for which every signal is asked.
+func (r *run) sampled() bool {
+	switch share := r.c.sampling; {
+	case share <= 0:
+		return false
+	case share >= 1:
+		return true
+	default:
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(r.attempt.ID))
+		return float64(h.Sum64()>>11)/(1<<53) < share
+	}
+}
+
+// verdict is a judgement with what it means for this attempt.
+type verdict struct {
+	judgement
+	action  Action
+	missing proofSet
+}
+
+// decide judges what has been said.
+func (r *run) decide() verdict {
+	clear(r.b.open)
+	v := verdict{judgement: r.c.answer(r.b, r.scope, nil, asSaid)}
+	v.action, v.missing = r.rule(&v).act(v.required, r.provided(), r.obtainable(&r.c.segments[r.scope.segment]))
+	return v
+}
+
+func (r *run) rule(v *verdict) *levelRule { return &r.c.segments[r.scope.segment].levels[v.level] }
+
+// provided is what the attempt has proven. Proofs brought to a flow that somebody else has spent are spent with it.
+func (r *run) provided() proofSet {
+	if r.void {
+		return 0
+	}
+	return r.given
+}
+
+// obtainable is what healthy signals could still prove and the client does not rule out.
+func (r *run) obtainable(seg *segmentRule) proofSet {
+	var can proofSet
+	for s := range r.c.catalog.signals {
+		if !r.b.erring.has(s) {
+			can |= r.c.catalog.signals[s].proofs
+		}
+	}
+	return can & seg.offers &^ r.c.catalog.bits(r.attempt.Cannot)
+}
+
+// close brings the flow up to date and fixes the action. It is false when somebody else has spent the flow.
+func (r *run) close(v *verdict) bool {
+	now := r.e.now()
+	if v.action == Allow && r.retry.After(now) {
+		v.action = Wait
+	}
+	switch {
+	case v.action == Challenge || (v.action == Wait && r.flow != nil):
+		switch ok, lost := r.storeFlow(v); {
+		case lost:
+			return false
+		case !ok && v.action == Challenge:
+			v.action, v.missing = r.rule(v).act(v.required, r.provided(), 0)
+		}
+	case r.flow != nil:
+		switch won, err := r.spendFlow(); {
+		case err != nil:
+			v.action = r.unspent(v)
+		case !won:
+			return false
+		}
+	}
+	out := r.out
+	out.Action = v.action
+	if v.action == Challenge {
+		out.Require = r.c.catalog.list(v.missing)
+	}
+	if v.action == Delay || v.action == Lock {
+		out.Until = now.Add(time.Duration(r.rule(v).lasts))
+	}
+	if r.retry.After(now) && r.retry.After(out.Until) {
+		out.Until = r.retry
+	}
+	return true
+}
+
+// unspent is what follows when the store could not say whether the flow was spent already: never Allow.
+func (r *run) unspent(v *verdict) Action {
+	seg := &r.c.segments[r.scope.segment]
+	level := max(v.level, int(seg.failLevel[r.e.onFlowError]))
+	action, _ := seg.levels[level].act(v.required|seg.levels[level].require, r.provided(), 0)
+	if action == Allow {
+		action = Review
+	}
+	return max(action, v.action)
+}
+
+// lose judges the attempt anew, as one whose flow is spent. What was said in this attempt counts; what the flow kept,
+// and the proofs given, do not.
+func (r *run) lose() {
+	r.flow, r.continued, r.void = nil, false, true
+	r.asked = r.c.segments[r.scope.segment].always
+	r.scope.kept, r.given, r.retry = 0, 0, time.Time{}
+	r.out.record.flow, r.out.record.failures = "", 0
+	r.out.Skipped, r.out.Unused = nil, nil
+	erring := slices.Clone(r.b.erring)
+	builtins := r.b.builtins
+	r.b.reset(r.c)
+	copy(r.b.erring, erring)
+	r.b.builtins = builtins
+	r.hearFlow(flowSpent)
+	for s, f := range r.findings {
+		if f != nil {
+			r.hear(&r.c.catalog.signals[s], f)
+		}
+	}
+}
