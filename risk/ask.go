@@ -52,7 +52,9 @@ func panicked(p any) error {
 func (r *run) inline(s int) {
 	e := &r.c.catalog.signals[s]
 	f := &r.b.findings[s]
-	*f = Finding{}
+	if f.used() {
+		*f = Finding{} // asked in an earlier round
+	}
 	r.scratch = *r.attempt
 	r.scratch.state = r.stateFor(e, &r.scratchState)
 	err, cause := evaluate(r.base, e.signal, &r.scratch, f)
@@ -187,10 +189,9 @@ func (e *Engine) call(ctx context.Context, s Signal, c *call, done chan<- *call)
 
 // accept takes what a signal said, or that it could not tell.
 func (r *run) accept(s int, f *Finding, err error, cause Cause) {
-	e := &r.c.catalog.signals[s]
 	r.b.open.unset(s)
 	if err == nil {
-		if err = r.c.catalog.check(e, f); err != nil {
+		if err = r.hear(&r.c.catalog.signals[s], f); err != nil {
 			cause = CauseInvalid
 		}
 	}
@@ -199,7 +200,6 @@ func (r *run) accept(s int, f *Finding, err error, cause Cause) {
 		return
 	}
 	r.findings[s] = f
-	r.hear(e, f)
 }
 
 // fail notes that a signal could not tell.
@@ -218,24 +218,30 @@ func (r *run) fail(s int, err error, cause Cause) {
 	r.e.hooks.signalError(se)
 }
 
-// hear brings a finding to the bench.
-func (r *run) hear(e *signalEntry, f *Finding) {
-	for o := range f.Observations() {
-		if i, ok := r.c.catalog.codeOf(e, o.Code); ok {
-			r.b.observe(r.c, i, o.Degree)
-		}
+// hear holds a finding against the signal's declaration and brings it to the bench. Nothing counts of a finding that
+// says something undeclared.
+func (r *run) hear(e *signalEntry, f *Finding) error {
+	c := r.c.catalog
+	var space [8]int
+	found, err := c.check(e, f, space[:0])
+	if err != nil {
+		return err
 	}
-	for v := range f.Facts() {
-		if i, ok := r.c.catalog.factOf(e, v.Name); ok {
-			r.b.facts[i] = v.Value
-		}
+	for i := range f.observed() {
+		r.b.observe(r.c, found[i], f.observation(i).Degree)
+	}
+	for i := range f.factCount() {
+		v := f.factAt(i)
+		j, _ := c.factOf(e, v.Name)
+		r.b.learn(j, v.Value)
 	}
 	if len(f.proofs) > 0 {
-		r.given |= r.c.catalog.bits(f.proofs)
+		r.given |= c.bits(f.proofs)
 	}
 	if f.retry.After(r.retry) {
 		r.retry = f.retry
 	}
+	return nil
 }
 
 // codeOf finds a code of a signal by its name, with or without the signal's.
@@ -272,37 +278,41 @@ func (c *catalog) factOf(e *signalEntry, name string) (int, bool) {
 	return 0, false
 }
 
-// check holds a finding against the signal's declaration.
-func (c *catalog) check(e *signalEntry, f *Finding) error {
-	for o := range f.Observations() {
-		if _, ok := c.codeOf(e, o.Code); !ok {
-			return fmt.Errorf("code %q is not declared", clip(o.Code))
+// check holds a finding against the signal's declaration and appends the codes it names to found.
+func (c *catalog) check(e *signalEntry, f *Finding, found []int) ([]int, error) {
+	for i := range f.observed() {
+		o := f.observation(i)
+		code, ok := c.codeOf(e, o.Code)
+		if !ok {
+			return nil, fmt.Errorf("code %q is not declared", clip(o.Code))
 		}
 		if !(o.Degree > 0 && o.Degree <= 1) {
-			return fmt.Errorf("code %s: degree outside (0,1]", clip(o.Code))
+			return nil, fmt.Errorf("code %s: degree outside (0,1]", clip(o.Code))
 		}
+		found = append(found, code)
 	}
-	for v := range f.Facts() {
-		i, ok := c.factOf(e, v.Name)
+	for i := range f.factCount() {
+		v := f.factAt(i)
+		fact, ok := c.factOf(e, v.Name)
 		switch {
 		case !ok:
-			return fmt.Errorf("fact %q is not declared", clip(v.Name))
-		case c.facts[i].kind != v.Value.kind:
-			return fmt.Errorf("fact %s: wrong kind", clip(v.Name))
+			return nil, fmt.Errorf("fact %q is not declared", clip(v.Name))
+		case c.facts[fact].kind != v.Value.kind:
+			return nil, fmt.Errorf("fact %s: wrong kind", clip(v.Name))
 		case !isFinite(v.Value.num):
-			return fmt.Errorf("fact %s: not a finite number", clip(v.Name))
+			return nil, fmt.Errorf("fact %s: not a finite number", clip(v.Name))
 		}
 	}
 	for _, p := range f.proofs {
 		if e.proofs&c.bit(p) == 0 {
-			return fmt.Errorf("proof %q is not declared", clip(string(p)))
+			return nil, fmt.Errorf("proof %q is not declared", clip(string(p)))
 		}
 	}
 	if !f.retry.IsZero() && e.desc.Cost != Local && !e.desc.Counts {
-		return errors.New("only Local and counting signals may call Retry")
+		return nil, errors.New("only Local and counting signals may call Retry")
 	}
 	if len(f.receipt) > mostReceipt {
-		return fmt.Errorf("receipt over %d bytes", mostReceipt)
+		return nil, fmt.Errorf("receipt over %d bytes", mostReceipt)
 	}
-	return nil
+	return found, nil
 }

@@ -48,9 +48,9 @@ type Assessment struct {
 	// Skipped names signals not asked because nothing they could say would have changed the answer.
 	Skipped []string `json:"skipped,omitempty"`
 	// Unused names signals that had nothing to look at, or (costly ones) were not needed.
-	Unused  []string       `json:"unused,omitempty"`
-	Errors  []SignalError  `json:"errors,omitempty"`
-	Shadow  []ShadowResult `json:"shadow,omitempty"`
+	Unused []string       `json:"unused,omitempty"`
+	Errors []SignalError  `json:"errors,omitempty"`
+	Shadow []ShadowResult `json:"shadow,omitempty"`
 	// ShadowRules names rules in shadow mode whose condition held.
 	ShadowRules []string `json:"shadow_rules,omitempty"`
 	Timings     []Timing `json:"-"`

@@ -13,9 +13,11 @@ type compiled struct {
 	policy   *Policy
 	catalog  *catalog
 	card     scorecard
-	points   []int32 // of every item at full degree
+	points   []int32  // of every item at full degree
+	lines    []Reason // of every item, without points
 	rules    []ruleProgram
-	pointed  int // how many of rules give points; they come first
+	guards   []guard // of rules
+	pointed  int     // how many of rules give points; they come first
 	shadowed []ruleProgram
 	segments []segmentRule
 	modes    []FailMode // of every signal
@@ -328,9 +330,18 @@ func (c *compiled) scorecard(trees []*tree) {
 	}
 	rank(c.card.items)
 	c.card.finish(spec, len(c.catalog.codes))
-	c.points = make([]int32, len(c.card.items))
+	c.points, c.lines = make([]int32, len(c.card.items)), make([]Reason, len(c.card.items))
 	for i := range c.card.items {
-		c.points[i] = c.card.items[i].points
+		it := &c.card.items[i]
+		c.points[i] = it.points
+		c.lines[i] = Reason{Group: c.card.groups[it.group].name}
+		if it.code < 0 {
+			c.lines[i].Rule = it.name
+			continue
+		}
+		e := &c.catalog.codes[it.code]
+		c.lines[i].Signal, c.lines[i].Code = c.catalog.signals[e.signal].desc.Name, e.Name
+		c.lines[i].State, c.lines[i].Public = e.State, e.Public
 	}
 }
 
@@ -348,6 +359,7 @@ func (c *scorecard) finish(spec *PolicySpec, codes int) {
 			c.floors.set(i)
 		}
 		size[it.group]++
+		c.groupOf = append(c.groupOf, it.group)
 	}
 	for i := range c.groups {
 		g := &c.groups[i]
@@ -369,6 +381,7 @@ func (c *compiled) programs(trees []*tree) {
 		}
 	}
 	var others []ruleProgram
+	var otherGuards []guard
 	for i := range spec.Rules {
 		r := &spec.Rules[i]
 		if trees[i] == nil {
@@ -390,12 +403,15 @@ func (c *compiled) programs(trees []*tree) {
 			c.shadowed = append(c.shadowed, rp)
 		case rp.effect == effectPoints:
 			c.rules = append(c.rules, rp)
+			c.guards = append(c.guards, guardOf(trees[i], c.card.codeItem))
 		default:
 			others = append(others, rp)
+			otherGuards = append(otherGuards, guardOf(trees[i], c.card.codeItem))
 		}
 	}
 	c.pointed = len(c.rules)
 	c.rules = append(c.rules, others...)
+	c.guards = append(c.guards, otherGuards...)
 }
 
 // raises reports whether a rule can only make the answer stricter.
@@ -428,6 +444,3 @@ func (c *compiled) reach() {
 		}
 	}
 }
-
-// sortedKeys gives maps an order.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -15,7 +15,7 @@ func (r *run) explain(v verdict) {
 	out.Level = r.rule(&v).name
 	out.Reasons = c.reasons(b, r.scope.segment, j)
 	for i := range c.shadowed {
-		if rule := &c.shadowed[i]; rule.fires(&b.scene, b.unheard == nil) {
+		if rule := &c.shadowed[i]; rule.holdsFor(&b.scene) {
 			out.ShadowRules = append(out.ShadowRules, rule.name)
 		}
 	}
@@ -24,6 +24,9 @@ func (r *run) explain(v verdict) {
 	slices.SortFunc(out.Errors, func(a, b SignalError) int { return strings.Compare(a.Signal, b.Signal) })
 }
 
+// holdsFor reports whether a rule in shadow mode would have acted.
+func (r *ruleProgram) holdsFor(s *scene) bool { return r.bound(s, r.raising) }
+
 // reasons lists base, contributions with the cuts of their groups, rules without points, and the clamp.
 func (c *compiled) reasons(b *bench, segment int, j judgement) []Reason {
 	d := &b.breakdown
@@ -31,27 +34,18 @@ func (c *compiled) reasons(b *bench, segment int, j judgement) []Reason {
 	out = append(out, Reason{Code: "base", Points: c.segments[segment].base})
 	cut := 0
 	for i, v := range d.contributions {
-		it := &c.card.items[v.item]
-		group := c.card.groups[it.group].name
-		reason := Reason{Group: group, Points: int(v.points)}
-		if it.rule >= 0 {
-			reason.Rule = it.name
-		} else {
-			e := &c.catalog.codes[it.code]
-			reason.Signal, reason.Code = c.catalog.signals[e.signal].desc.Name, e.Name
-			reason.State, reason.Public = e.State, e.Public
-		}
-		out = append(out, reason)
-		last := i+1 == len(d.contributions) || c.card.items[d.contributions[i+1].item].group != it.group
-		if last && cut < len(d.cuts) && d.cuts[cut].group == it.group {
-			out = append(out, Reason{Code: "cap", Group: group, Points: int(d.cuts[cut].points)})
+		reason := &c.lines[v.item]
+		group := c.card.groupOf[v.item]
+		out = append(out, *reason)
+		out[len(out)-1].Points = int(v.points)
+		last := i+1 == len(d.contributions) || c.card.groupOf[d.contributions[i+1].item] != group
+		if last && cut < len(d.cuts) && d.cuts[cut].group == group {
+			out = append(out, Reason{Code: "cap", Group: reason.Group, Points: int(d.cuts[cut].points)})
 			cut++
 		}
 	}
 	for _, i := range b.fired {
-		if rule := &c.rules[i]; rule.effect != effectPoints {
-			out = append(out, Reason{Rule: rule.name})
-		}
+		out = append(out, Reason{Rule: c.rules[i].name})
 	}
 	if j.score != j.raw {
 		out = append(out, Reason{Code: "clamp", Points: j.score - j.raw})

@@ -44,11 +44,11 @@ type Fact struct {
 // writes it through its methods, in one goroutine, and must not keep it. Names may carry the signal's name and a dot
 // in front. Codes and facts the signal has not declared make the whole finding an error of that signal.
 type Finding struct {
-	nObs    int
-	obs     [4]Observation
+	nObs    int32
+	nFact   int32
+	obs     [3]Observation
 	moreObs []Observation
-	nFact   int
-	fact    [2]Fact
+	fact    [1]Fact
 	more    []Fact
 	proofs  []Proof
 	retry   time.Time
@@ -62,7 +62,7 @@ func (f *Finding) Observe(code string) { f.ObserveAt(code, 1) }
 // strongest report of a code counts.
 func (f *Finding) ObserveAt(code string, degree float64) {
 	o := Observation{code, degree}
-	if f.nObs < len(f.obs) {
+	if int(f.nObs) < len(f.obs) {
 		f.obs[f.nObs] = o
 		f.nObs++
 		return
@@ -83,7 +83,7 @@ func (f *Finding) Text(fact, v string) {
 }
 
 func (f *Finding) addFact(v Fact) {
-	if f.nFact < len(f.fact) {
+	if int(f.nFact) < len(f.fact) {
 		f.fact[f.nFact] = v
 		f.nFact++
 		return
@@ -114,29 +114,44 @@ func (f *Finding) Receipt(s string) { f.receipt = s }
 // Observations yields the codes reported, in order.
 func (f *Finding) Observations() iter.Seq[Observation] {
 	return func(yield func(Observation) bool) {
-		for _, o := range f.obs[:f.nObs] {
-			if !yield(o) {
-				return
-			}
-		}
-		for _, o := range f.moreObs {
-			if !yield(o) {
+		for i := range f.observed() {
+			if !yield(*f.observation(i)) {
 				return
 			}
 		}
 	}
 }
 
+// observed is how many codes were reported, observation one of them.
+func (f *Finding) observed() int { return int(f.nObs) + len(f.moreObs) }
+
+func (f *Finding) observation(i int) *Observation {
+	if i < len(f.obs) {
+		return &f.obs[i]
+	}
+	return &f.moreObs[i-len(f.obs)]
+}
+
+// factCount is how many facts were reported, factAt one of them.
+func (f *Finding) factCount() int { return int(f.nFact) + len(f.more) }
+
+func (f *Finding) factAt(i int) *Fact {
+	if i < len(f.fact) {
+		return &f.fact[i]
+	}
+	return &f.more[i-len(f.fact)]
+}
+
+// used reports whether anything has been written.
+func (f *Finding) used() bool {
+	return f.nObs > 0 || f.nFact > 0 || f.proofs != nil || !f.retry.IsZero() || f.receipt != ""
+}
+
 // Facts yields the facts reported, in order.
 func (f *Finding) Facts() iter.Seq[Fact] {
 	return func(yield func(Fact) bool) {
-		for _, v := range f.fact[:f.nFact] {
-			if !yield(v) {
-				return
-			}
-		}
-		for _, v := range f.more {
-			if !yield(v) {
+		for i := range f.factCount() {
+			if !yield(*f.factAt(i)) {
 				return
 			}
 		}

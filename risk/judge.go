@@ -5,15 +5,16 @@ import "math/bits"
 // bench is the working space of one judgement. It is pooled: nothing that outlives Assess points into it.
 type bench struct {
 	scene
-	points  []int32 // of every item as observed
+	points  []int32   // of every item as observed
 	degrees []float64 // of every item observed
-	partial bool    // some item was observed by degree
-	changed []int   // items whose points differ from the scorecard's
+	partial bool      // some item was observed by degree
+	changed []int     // items whose points differ from the scorecard's
+	learned []int     // facts that were given
 
 	observed  bitset // said, possible and fired items of the judgement at hand
 	work      []int32
 	breakdown breakdown
-	fired     []int // rules that fired in the last explained judgement
+	fired     []int // rules without points that fired in the last explained judgement
 
 	// Sets of signals.
 	open, erring, skipped bitset
@@ -34,6 +35,7 @@ func newBench(c *compiled) *bench {
 		*set = newBitset(s)
 	}
 	b.fired = make([]int, 0, len(c.rules))
+	b.breakdown.contributions = make([]contribution, 0, n)
 	b.findings, b.heard = make([]Finding, s), make([]*Finding, s)
 	return b
 }
@@ -45,7 +47,10 @@ func (b *bench) reset(c *compiled) {
 	}
 	b.changed, b.partial = b.changed[:0], false
 	clear(b.said)
-	clear(b.facts)
+	for _, i := range b.learned {
+		b.facts[i] = Value{}
+	}
+	b.learned = b.learned[:0]
 	clear(b.open)
 	clear(b.erring)
 	clear(b.skipped)
@@ -67,6 +72,12 @@ func (b *bench) observe(c *compiled, code int, degree float64) {
 	b.points[i] = atDegree(c.points[i], degree)
 	b.changed = append(b.changed, i)
 	b.partial = true
+}
+
+// learn notes a fact; a newer one wins.
+func (b *bench) learn(fact int, v Value) {
+	b.facts[fact] = v
+	b.learned = append(b.learned, fact)
 }
 
 // judgement is what a policy makes of a scene.
@@ -96,13 +107,9 @@ func (c *compiled) judge(b *bench, sc scope, explain bool) judgement {
 	if explain {
 		b.fired = b.fired[:0]
 	}
-	for i := range c.rules[:c.pointed] {
-		r := &c.rules[i]
-		if r.fires(&b.scene, certain) {
-			b.observed.set(r.item)
-			if explain {
-				b.fired = append(b.fired, i)
-			}
+	for i := range c.pointed {
+		if c.fires(i, &b.scene, certain) {
+			b.observed.set(c.rules[i].item)
 		}
 	}
 	seg := &c.segments[sc.segment]
@@ -112,14 +119,13 @@ func (c *compiled) judge(b *bench, sc scope, explain bool) judgement {
 	b.score = j.score
 	floor, ceiling := max(c.floorOf(seg, b.observed), sc.floor), len(seg.levels)-1
 	for i := c.pointed; i < len(c.rules); i++ {
-		r := &c.rules[i]
-		if !r.fires(&b.scene, certain) {
+		if !c.fires(i, &b.scene, certain) {
 			continue
 		}
 		if explain {
 			b.fired = append(b.fired, i)
 		}
-		switch r.effect {
+		switch r := &c.rules[i]; r.effect {
 		case effectFloor:
 			floor = max(floor, r.levels[sc.segment])
 		case effectCeiling:
@@ -133,11 +139,12 @@ func (c *compiled) judge(b *bench, sc scope, explain bool) judgement {
 	return j
 }
 
-func (r *ruleProgram) fires(s *scene, certain bool) bool {
+// fires reports whether rule i acts.
+func (c *compiled) fires(i int, s *scene, certain bool) bool {
 	if certain {
-		return r.holds(s)
+		return c.guards[i].admits(s.said) && c.rules[i].holds(s)
 	}
-	return r.bound(s, r.raising)
+	return c.rules[i].bound(s, c.rules[i].raising)
 }
 
 // imagine adds what open signals could still say to the observed items.

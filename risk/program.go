@@ -8,12 +8,17 @@ type program struct {
 	start int16
 }
 
-// step is one leaf and where to go on from it.
+// step is one leaf and where to go on from it, packed: conditions are the hot path.
 type step struct {
-	leaf
-	cmp     cmpOp
+	number  float64
+	single  string              // the only member of set, compared without hashing
+	set     map[string]struct{} // nil where single serves
+	index   int32               // item, fact or built-in
+	signal  int32
 	yes, no int16
-	single  string // the only member of set, compared without hashing
+	op      leafOp
+	cmp     cmpOp
+	neg     bool
 }
 
 const (
@@ -65,13 +70,19 @@ func (p *program) add(t *tree, item []int, yes, no int16) int16 {
 	case token.LOR:
 		return p.add(t.a, item, yes, p.add(t.b, item, yes, no))
 	}
-	s := step{leaf: t.leaf, cmp: cmpOps[t.leaf.cmp], yes: yes, no: no}
-	if s.op == leafCode {
-		s.code = item[s.code]
+	l := &t.leaf
+	s := step{op: l.op, neg: l.neg, cmp: cmpOps[l.cmp], number: l.number, signal: int32(l.signal), set: l.set, yes: yes, no: no}
+	switch l.op {
+	case leafCode:
+		s.index = int32(item[l.code])
+	case leafBuiltin:
+		s.index = int32(l.field)
+	default:
+		s.index = int32(l.fact)
 	}
-	if len(s.set) == 1 {
-		for v := range s.set {
-			s.single = v
+	if len(l.set) == 1 {
+		for v := range l.set {
+			s.single, s.set = v, nil
 		}
 	}
 	p.steps = append(p.steps, s)
@@ -124,23 +135,23 @@ func (p *program) bound(s *scene, raising bool) bool {
 func (st *step) plain(s *scene) bool {
 	switch st.op {
 	case leafCode:
-		return s.said.has(st.code) != st.neg
+		return s.said.has(int(st.index)) != st.neg
 	case leafNumber:
-		v := &s.facts[st.fact]
+		v := &s.facts[st.index]
 		return v.kind == Number && compare(v.num, st.cmp, st.number)
 	case leafText:
-		v := &s.facts[st.fact]
+		v := &s.facts[st.index]
 		return v.kind == Text && st.in(v.text) != st.neg
 	case leafBuiltin:
-		return st.in(s.builtins[st.field]) != st.neg
+		return st.in(s.builtins[st.index]) != st.neg
 	case leafScore:
 		return compare(float64(s.score), st.cmp, st.number)
 	}
-	return (s.facts[st.fact].kind != 0) != st.neg // leafKnown
+	return (s.facts[st.index].kind != 0) != st.neg // leafKnown
 }
 
 func (st *step) in(text string) bool {
-	if len(st.set) == 1 {
+	if st.set == nil {
 		return text == st.single
 	}
 	_, ok := st.set[text]
@@ -153,20 +164,61 @@ func (st *step) bound(s *scene, raising bool) bool {
 	}
 	hopeful, doubtful := s.upper, s.lower
 	if !raising {
-		if s.unheard.has(st.signal) {
+		if s.unheard.has(int(st.signal)) {
 			return false
 		}
 		hopeful, doubtful = s.lower, s.upper
 	}
 	// What a signal has said already (in an earlier attempt of the flow) stays said.
-	settled := st.op == leafCode && s.said.has(st.code)
+	settled := st.op == leafCode && s.said.has(int(st.index))
 	switch {
-	case hopeful.has(st.signal):
+	case hopeful.has(int(st.signal)):
 		return !settled || !st.neg
-	case doubtful.has(st.signal):
+	case doubtful.has(int(st.signal)):
 		return settled && !st.neg
 	}
 	return st.plain(s)
+}
+
+// guard is what the observed items must hold in one word for a condition to be true: all of need, none of veto.
+type guard struct {
+	word       int32
+	need, veto uint64
+}
+
+// guardOf finds the codes every way for the condition to be true names, as far as they lie in one word.
+func guardOf(t *tree, item []int) guard {
+	g := guard{word: -1}
+	g.add(t, item)
+	g.word = max(g.word, 0)
+	return g
+}
+
+func (g *guard) add(t *tree, item []int) {
+	switch {
+	case t.op == token.LAND:
+		g.add(t.a, item)
+		g.add(t.b, item)
+	case t.op == token.LOR || t.leaf.op != leafCode:
+	default:
+		i := item[t.leaf.code]
+		if g.word < 0 {
+			g.word = int32(i >> 6)
+		}
+		switch bit := uint64(1) << (i & 63); {
+		case int32(i>>6) != g.word:
+		case t.leaf.neg:
+			g.veto |= bit
+		default:
+			g.need |= bit
+		}
+	}
+}
+
+// admits reports whether the condition can be true with these items observed.
+func (g *guard) admits(said bitset) bool {
+	w := said[g.word]
+	return w&g.need == g.need && w&g.veto == 0
 }
 
 // bitset is a set of small numbers. Its methods accept numbers beyond its length as absent.

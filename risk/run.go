@@ -118,12 +118,17 @@ func (b *bench) begin(ctx context.Context, e *Engine, c *compiled, a *Attempt) *
 	r.asked = seg.always
 	b.builtins = [5]string{string(r.attempt.Event), r.attempt.Channel, r.attempt.Tier, r.attempt.Tenant, r.attempt.Client}
 	out.ID, out.Event, out.Policy = r.attempt.ID, r.attempt.Event, seg.ref
+	out.Timings = make([]Timing, 0, len(c.catalog.signals)-1)
 	return r
 }
 
 // end drops what the bench must not keep alive.
 func (b *bench) end() {
-	clear(b.findings)
+	for s := range b.findings {
+		if b.findings[s].used() {
+			b.findings[s] = Finding{}
+		}
+	}
 	clear(b.heard)
 	b.run = run{}
 }
@@ -372,7 +377,7 @@ func (r *run) lose() {
 	r.hearFlow(flowSpent)
 	for s, f := range r.findings {
 		if f != nil {
-			r.hear(&r.c.catalog.signals[s], f)
+			_ = r.hear(&r.c.catalog.signals[s], f) // it was heard without fault before
 		}
 	}
 }

@@ -95,10 +95,8 @@ func (r *run) resume(f *flow) {
 		if !ok {
 			continue // no longer registered
 		}
-		kept := k.finding()
-		if e := &r.c.catalog.signals[s]; r.c.catalog.check(e, kept) == nil {
-			r.hear(e, kept)
-		}
+		// What no longer fits the signal's declaration (a newer version of it) is not heard.
+		_ = r.hear(&r.c.catalog.signals[s], k.finding())
 	}
 	if missing := r.scope.kept &^ r.given; missing.count() == 1 {
 		r.asked = append(slices.Clip(slices.Clone(r.asked)), r.c.catalog.list(missing)...)

@@ -33,7 +33,8 @@ type groupRule struct {
 // scorecard is a policy's points over one catalog.
 type scorecard struct {
 	items    []item
-	codeItem []int // of each code in the catalog
+	groupOf  []int32 // of each item, apart from the rest of it: summing reads nothing else
+	codeItem []int   // of each code in the catalog
 	groups   []groupRule
 	floors   bitset // items with a floor
 }
@@ -126,18 +127,20 @@ func atDegree(points int32, degree float64) int32 {
 // sum adds up the observed items. points holds their points; ordered says that all are at full degree, so that the
 // ranking holds. With explain set, b lists every contribution and cut.
 func (c *scorecard) sum(base int, observed bitset, points []int32, ordered, explain bool, b *breakdown) int {
-	b.contributions, b.cuts = b.contributions[:0], b.cuts[:0]
+	b.cuts = b.cuts[:0]
 	if !ordered {
+		b.contributions = b.contributions[:0]
 		return c.sumByDegree(base, observed, points, b)
 	}
 	raw, group, rank := base, int32(-1), 0
 	var bad, good int32
 	var pow []uint32
+	lines, n := b.contributions[:cap(b.contributions)], 0
 	for w, word := range observed {
 		for word != 0 {
 			i := int32(w<<6 + bits.TrailingZeros64(word))
 			word &= word - 1
-			if g := c.items[i].group; g != group {
+			if g := c.groupOf[i]; g != group {
 				if group >= 0 {
 					raw += c.close(group, bad, good, b)
 				}
@@ -156,13 +159,15 @@ func (c *scorecard) sum(base int, observed bitset, points []int32, ordered, expl
 			}
 			rank++
 			if explain {
-				b.contributions = append(b.contributions, contribution{i, x})
+				lines[n] = contribution{i, x}
+				n++
 			}
 		}
 	}
 	if group >= 0 {
 		raw += c.close(group, bad, good, b)
 	}
+	b.contributions = lines[:n]
 	return raw
 }
 

@@ -16,6 +16,9 @@ var errFlowBusy = errors.New("risk: flow changed too often")
 
 // settleJudged tells settlers that the assessment is made, before Assess returns and within the budget.
 func (r *run) settleJudged() {
+	if len(r.c.catalog.settlers) == 0 {
+		return
+	}
 	r.collectReceipts()
 	for _, err := range r.e.settleAll(r.base, &r.out.Assessment, Judged, time.Until(r.deadline)) {
 		r.e.hooks.settleError(err.Signal, err.Err)

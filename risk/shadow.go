@@ -70,5 +70,7 @@ func (r *run) retell(c *compiled, b *bench) {
 	each(r.b.said, func(i int) {
 		b.observe(c, r.c.card.items[i].code, r.b.degrees[i])
 	})
-	copy(b.facts, r.b.facts)
+	for _, i := range r.b.learned {
+		b.learn(i, r.b.facts[i])
+	}
 }

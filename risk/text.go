@@ -192,3 +192,11 @@ func marshalAttempt(a Attempt) ([]byte, error) {
 		Client  string    `json:"client,omitempty"`
 	}{a.ID, a.Event, a.Time, a.Tenant, a.Channel, a.Tier, a.Client})
 }
+
+// signed writes a number with its sign.
+func signed(v int) string {
+	if v >= 0 {
+		return "+" + strconv.Itoa(v)
+	}
+	return strconv.Itoa(v)
+}
