@@ -2,7 +2,6 @@ package risk
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"sync"

@@ -94,6 +94,17 @@ func (e *Engine) segmentOf(a *Attempt) *segmentRule {
 // is no such flow, or nothing to give. For a flow that only Open has seen, phone and voice are listed only where the
 // counting signals, asked once for the flow, stand below a challenge.
 func (e *Engine) Pending(ctx context.Context, a *Attempt) ([]Proof, error) {
+	s, err := e.Resume(ctx, a)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	return s.Require, nil
+}
+
+// Resume returns the open challenge of the attempt's flow as an assessment, so that its [Engine.Tasks] can be asked
+// again: Challenge with what [Engine.Pending] lists. It judges nothing, and is nil where there is no such flow or
+// nothing to give.
+func (e *Engine) Resume(ctx context.Context, a *Attempt) (*Assessment, error) {
 	if a == nil || a.Flow == "" {
 		return nil, nil
 	}
@@ -104,6 +115,7 @@ func (e *Engine) Pending(ctx context.Context, a *Attempt) ([]Proof, error) {
 		c.pool.Put(b)
 	}()
 	r := b.begin(ctx, e, c, a)
+	r.attempt.detach()
 	r.loadFlow()
 	switch {
 	case r.out.Degraded:
@@ -114,11 +126,16 @@ func (e *Engine) Pending(ctx context.Context, a *Attempt) ([]Proof, error) {
 	state := r.flow.state
 	missing := (r.scope.kept | c.catalog.bits(state.Offered)) &^ r.given
 	missing &= r.obtainable(&c.segments[r.scope.segment])
-	costly := c.catalog.bits([]Proof{ProofPhone, ProofVoice})
-	if missing&costly != 0 && !state.Judged && !r.calm() {
-		missing &^= costly
+	sent := c.catalog.bits([]Proof{ProofPhone, ProofVoice})
+	if missing&sent != 0 && !state.Judged && !r.calm() {
+		missing &^= sent
 	}
-	return c.catalog.list(missing), nil
+	if missing == 0 {
+		return nil, nil
+	}
+	out := &r.out.Assessment
+	out.Action, out.Require, out.Flow, out.Score = Challenge, c.catalog.list(missing), r.flow.name, state.Score
+	return out, nil
 }
 
 // calm asks the counting signals about a flow nobody has judged yet, keeps what they charged with the flow, and

@@ -52,6 +52,7 @@ type run struct {
 	asked     []Proof
 	given     proofSet
 	retry     time.Time
+	score     int
 	findings  []*Finding // by signal, of this attempt
 
 	scratch      Attempt
@@ -289,6 +290,7 @@ type verdict struct {
 func (r *run) decide() verdict {
 	clear(r.b.open)
 	v := verdict{judgement: r.c.answer(r.b, r.scope, nil, asSaid)}
+	r.score = v.score
 	v.action, v.missing = r.rule(&v).act(v.required, r.provided(), r.obtainable(&r.c.segments[r.scope.segment]))
 	return v
 }

@@ -131,6 +131,9 @@ func (r *run) keepInto(s *flowState, name string, required proofSet) {
 		}
 	}
 	s.Failures += r.failures()
+	if !r.peek {
+		s.Score = r.score
+	}
 }
 
 // failures counts the signals that met invalid evidence in this attempt.
