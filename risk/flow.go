@@ -91,8 +91,8 @@ type flowState struct {
 	Findings []keptFinding     `json:"f,omitempty"`
 	Failures int               `json:"n,omitempty"`
 	Score    int               `json:"sc,omitempty"` // of the latest assessment
-	Judged   bool              `json:"j,omitempty"` // an Assess has judged it; Open alone has not
-	Reopened bool              `json:"r,omitempty"` // it was spent, and undone, once
+	Judged   bool              `json:"j,omitempty"`  // an Assess has judged it; Open alone has not
+	Reopened bool              `json:"r,omitempty"`  // it was spent, and undone, once
 }
 
 const flowStateVersion = 1
