@@ -10,8 +10,9 @@ import (
 // a string, and prints, logs and marshals as "[private]" (empty: as ""). Reading the text takes a conversion:
 // string(p). JSON and text decoding fill it in clear.
 //
-// Package fmt cannot call methods on unexported struct fields: a struct of yours that holds Private values in such
-// fields and is printed with %v needs a String method of its own.
+// Two places are beyond its reach: package fmt calls no methods on unexported struct fields, so a struct of yours that
+// holds Private values in such fields needs a String method of its own; and encoding/json writes a map's keys as they
+// are when their kind is string, so never use a Private as a key.
 type Private string
 
 const redacted = "[private]"
@@ -39,5 +40,5 @@ func (p Private) Format(s fmt.State, verb rune) {
 // LogValue makes package slog log the redacted form.
 func (p Private) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
-// MarshalText marshals the redacted form, as JSON, XML and map keys alike.
+// MarshalText marshals the redacted form, in JSON and XML alike.
 func (p Private) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

@@ -20,9 +20,9 @@ type record struct {
 	engine   *Engine
 	attempt  Attempt
 	receipts []receipt
-	flow     string // the flow's name; "" where there is none
-	spent    bool   // this assessment spent it
-	failures int    // invalid evidence seen in the flow so far
+	flow     string     // the flow's name; "" where there is none
+	spent    *flowState // what the flow holds, where this assessment spent it
+	failures int        // invalid evidence seen in the flow so far
 	settled  atomic.Bool
 }
 
@@ -39,7 +39,6 @@ type run struct {
 	out      *outcome
 	attempt  *Attempt // the engine's own copy
 	base     context.Context
-	now      time.Time     // the attempt's
 	start    time.Time     // by the real clock
 	deadline time.Time     // of the budget
 	clock    time.Duration // since start, at the end of the last inline call
@@ -112,7 +111,6 @@ func (b *bench) begin(ctx context.Context, e *Engine, c *compiled, a *Attempt) *
 	if r.attempt.Time.IsZero() {
 		r.attempt.Time = e.now()
 	}
-	r.now = r.attempt.Time
 	r.findings = b.heard
 	r.scope = scope{segment: c.segmentIndex(r.attempt)}
 	seg := &c.segments[r.scope.segment]
@@ -331,7 +329,7 @@ func (r *run) close(v *verdict) bool {
 			v.action, v.missing = r.rule(v).act(v.required, r.provided(), 0)
 		}
 	case r.flow != nil:
-		switch won, err := r.spendFlow(); {
+		switch won, err := r.spendFlow(v); {
 		case err != nil:
 			v.action = r.unspent(v)
 		case !won:

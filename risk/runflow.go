@@ -226,8 +226,9 @@ func (e *Engine) create(ctx context.Context, timeout time.Duration, name string,
 	return err
 }
 
-// spendFlow spends the flow; of two finishers one wins.
-func (r *run) spendFlow() (won bool, err error) {
+// spendFlow spends the flow; of two finishers one wins. What it would hold is kept with the assessment, in case it is
+// undone and the flow reopens.
+func (r *run) spendFlow(v *verdict) (won bool, err error) {
 	f := r.flow
 	won, err = bounded(&r.e.flowGate, r.base, r.flowTime(), func(ctx context.Context) (bool, error) {
 		return r.e.flows.Spend(ctx, f.key)
@@ -236,6 +237,9 @@ func (r *run) spendFlow() (won bool, err error) {
 		r.flowFailed(opSpend, err)
 		return false, err
 	}
-	r.out.record.spent = won
+	if won {
+		r.keepInto(f.state, f.name, r.demanded(v))
+		r.out.record.spent = f.state
+	}
 	return won, nil
 }

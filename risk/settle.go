@@ -106,8 +106,8 @@ func (e *Engine) Settle(ctx context.Context, s *Assessment, o Outcome) error {
 		e.hooks.settleError(err.Signal, err.Err)
 		errs = append(errs, err)
 	}
-	if o == Undone && s.run.spent {
-		if err := e.reopen(ctx, s.run.flow); err != nil {
+	if o == Undone && s.run.spent != nil {
+		if err := e.reopen(ctx, s.run.flow, s.run.spent); err != nil {
 			e.hooks.flowError(opReopen, err)
 			errs = append(errs, fmt.Errorf("risk: reopening flow: %w", err))
 		}
@@ -115,15 +115,14 @@ func (e *Engine) Settle(ctx context.Context, s *Assessment, o Outcome) error {
 	return errors.Join(errs...)
 }
 
-// reopen makes a spent flow good once more.
-func (e *Engine) reopen(ctx context.Context, name string) error {
+// reopen makes a spent flow good once more, with all that was given when it was spent.
+func (e *Engine) reopen(ctx context.Context, name string, state *flowState) error {
+	if state.Reopened {
+		return nil
+	}
 	key := flowKey(name)
 	rec, ok, err := e.loadRecord(ctx, timeoutFlow, key)
 	if err != nil || !ok || !rec.Spent {
-		return err
-	}
-	state, err := decodeFlow(rec.State)
-	if err != nil || state.Reopened {
 		return err
 	}
 	state.Reopened = true

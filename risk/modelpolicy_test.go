@@ -1,0 +1,666 @@
+package risk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vestibule-go/vestibule/risk"
+)
+
+// Random worlds for the property tests: signals, a policy the loader accepts, and what the signals say.
+
+// modelExpr is a condition as the model sees it: the tree as written, negations where they stand.
+type modelExpr struct {
+	op   string // and, or, not, code, known, number, text, builtin, score
+	a, b *modelExpr
+	name string
+	cmp  string // number, score: any; text, builtin: ==, != or "in" for oneof
+	num  float64
+	set  []string
+	list string // oneof with this list's name
+	flip bool   // the constant stands first
+	sig  int    // -1: none
+	idx  int    // of the code, fact or built-in
+}
+
+// String writes the condition as policies do.
+func (e *modelExpr) String() string {
+	switch e.op {
+	case "and":
+		return "(" + e.a.String() + " && " + e.b.String() + ")"
+	case "or":
+		return "(" + e.a.String() + " || " + e.b.String() + ")"
+	case "not":
+		return "!(" + e.a.String() + ")"
+	case "code":
+		return e.name
+	case "known":
+		return "known(" + e.name + ")"
+	case "number", "score":
+		return e.compared(strconv.FormatFloat(e.num, 'f', -1, 64))
+	}
+	if e.cmp != "in" {
+		return e.compared(strconv.Quote(e.set[0]))
+	}
+	if e.list != "" {
+		return "oneof(" + e.name + ", " + e.list + ")"
+	}
+	var q []string
+	for _, v := range e.set {
+		q = append(q, strconv.Quote(v))
+	}
+	return "oneof(" + e.name + ", " + strings.Join(q, ", ") + ")"
+}
+
+func (e *modelExpr) compared(constant string) string {
+	if !e.flip {
+		return e.name + " " + e.cmp + " " + constant
+	}
+	turned := map[string]string{"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+	return constant + " " + turned[e.cmp] + " " + e.name
+}
+
+// leaves calls f for every leaf, with whether an odd number of negations stands above it.
+func (e *modelExpr) leaves(neg bool, f func(leaf *modelExpr, neg bool)) {
+	switch e.op {
+	case "and", "or":
+		e.a.leaves(neg, f)
+		e.b.leaves(neg, f)
+	case "not":
+		e.a.leaves(!neg, f)
+	default:
+		f(e, neg)
+	}
+}
+
+// modelProofs are all proofs the random worlds know; the index is the bit in the model's sets.
+var modelProofs = []risk.Proof{risk.ProofHuman, risk.ProofPhone, risk.ProofVoice, risk.ProofDevice, "badge"}
+
+type modelSet uint
+
+func modelSetOf(proofs []risk.Proof) (s modelSet) {
+	for _, p := range proofs {
+		s |= 1 << slices.Index(modelProofs, p)
+		if p == risk.ProofVoice {
+			s |= 1 << slices.Index(modelProofs, risk.ProofPhone)
+		}
+	}
+	return s
+}
+
+func (s modelSet) list() (out []risk.Proof) {
+	for i, p := range modelProofs {
+		if s&(1<<i) != 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// modelSay is one signal's answer to one attempt.
+type modelSay struct {
+	kind    string // says, none (does not apply), errs, lies (undeclared things: an error too)
+	lie     int
+	codes   []modelCodeSaid
+	facts   []modelFactSaid
+	proofs  []risk.Proof
+	retry   time.Time
+	receipt string
+	delay   time.Duration // in tests of timing
+}
+
+type modelCodeSaid struct {
+	name   string // as the signal says it
+	code   int    // in the world
+	degree float64
+}
+
+type modelFactSaid struct {
+	fact  int
+	value risk.Value
+}
+
+// modelScript is what all signals say of one attempt, by index in the world.
+type modelScript struct {
+	says   []modelSay
+	event  risk.Event
+	chanel string
+	cannot []risk.Proof
+	slow   bool // sleep for delay first
+}
+
+func (s *modelScript) clone() *modelScript {
+	c := *s
+	c.says = slices.Clone(s.says)
+	for i := range c.says {
+		c.says[i].codes = slices.Clone(c.says[i].codes)
+		c.says[i].facts = slices.Clone(c.says[i].facts)
+		c.says[i].proofs = slices.Clone(c.says[i].proofs)
+	}
+	return &c
+}
+
+func (s *modelScript) attempt(flow string) *risk.Attempt {
+	a := &risk.Attempt{ID: "attempt", Event: s.event, Channel: s.chanel, Flow: flow, Cannot: s.cannot, Time: modelNow, Session: "session"}
+	risk.Attach(a, s)
+	return a
+}
+
+var modelNow = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// modelSignal says what the attempt's script tells it to.
+type modelSignal struct {
+	w *modelWorld
+	i int
+}
+
+func (s *modelSignal) Describe() risk.Description { return s.w.descs[s.i] }
+
+func (s *modelSignal) Applies(a *risk.Attempt) bool {
+	script, ok := risk.Evidence[*modelScript](a)
+	return ok && script.says[s.i].kind != "none"
+}
+
+var errModel = errors.New("scripted failure")
+
+func (s *modelSignal) Evaluate(_ context.Context, a *risk.Attempt, f *risk.Finding) error {
+	script, _ := risk.Evidence[*modelScript](a)
+	say := &script.says[s.i]
+	if script.slow && s.w.descs[s.i].Cost != risk.Local {
+		time.Sleep(say.delay)
+	}
+	for _, c := range say.codes {
+		f.ObserveAt(c.name, c.degree)
+	}
+	for _, v := range say.facts {
+		name := s.w.facts[v.fact].name
+		if v.value.Kind() == risk.Number {
+			f.Number(name, v.value.Number())
+		} else {
+			f.Text(name, v.value.Text())
+		}
+	}
+	f.Prove(say.proofs...)
+	if !say.retry.IsZero() {
+		f.Retry(say.retry)
+	}
+	f.Receipt(say.receipt)
+	switch say.kind {
+	case "errs":
+		return errModel
+	case "lies":
+		switch say.lie {
+		case 0:
+			f.Observe("undeclared")
+		case 1:
+			f.Number("undeclared", 1)
+		case 2:
+			f.Prove("undeclared")
+		case 3:
+			panic("scripted panic")
+		default:
+			if len(s.w.descs[s.i].Codes) == 0 {
+				return errModel
+			}
+			f.ObserveAt(s.w.descs[s.i].Codes[0].Name, []float64{0, -1, 1.5, math.NaN(), math.Inf(1)}[say.lie%5])
+		}
+	}
+	return nil
+}
+
+// modelShape says what kind of worlds are made.
+type modelShape struct {
+	exact  bool    // each fact and each 0-point code is named in one way only: leaf by leaf is then exact
+	calm   bool    // no limits on what can be given: every proof can be had
+	errors float64 // share of attempts in which signals err
+	small  bool    // few codes, for brute force
+	flows  bool    // attempts are continued
+	plain  bool    // the flow signal's own codes keep points and floors
+}
+
+// modelRand makes the random source of a case: the same seed, the same case.
+func modelRand(seed uint64, n int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(n))) }
+
+func modelPick[T any](r *rand.Rand, v ...T) T { return v[r.IntN(len(v))] }
+
+func modelChance(r *rand.Rand, p float64) bool { return r.Float64() < p }
+
+func modelSome[T any](r *rand.Rand, v []T, p float64) (out []T) {
+	for _, x := range v {
+		if modelChance(r, p) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// newModelWorld makes signals and a policy that the loader accepts.
+func newModelWorld(r *rand.Rand, shape modelShape) *modelWorld {
+	for {
+		w := &modelWorld{shape: shape}
+		w.describe(r)
+		w.number()
+		w.segments(r)
+		w.overrides(r)
+		w.number()
+		w.makeRules(r)
+		share := 1.0
+		w.spec.Sampling = &share
+		if err := w.load(); err == nil {
+			return w
+		}
+	}
+}
+
+func (w *modelWorld) describe(r *rand.Rand) {
+	flow := risk.Description{Name: "flow", Cost: risk.Local, OnError: risk.FailOpen, Codes: []risk.Code{
+		{Name: "unknown", State: risk.Invalid, Points: 6}, {Name: "expired", State: risk.Invalid},
+		{Name: "spent", State: risk.Invalid, Points: 8, Floor: risk.Challenge},
+		{Name: "mismatch", State: risk.Invalid, Points: 14, Floor: risk.Challenge}, {Name: "changed", Points: 4}}}
+	w.descs = []risk.Description{flow}
+	names := []string{"ip", "form", "zeta", "phone", "attest", "email", "account"}
+	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	for i := range 1 + r.IntN(6) {
+		d := risk.Description{Name: names[i], Timeout: time.Hour,
+			Cost:    modelPick(r, risk.Local, risk.Stored, risk.Stored, risk.Remote, risk.Remote, risk.Costly, risk.Costly),
+			OnError: modelPick(r, risk.FailOpen, risk.FailChallenge, risk.FailChallenge, risk.FailReview, risk.FailClosed)}
+		d.Counts = d.Cost != risk.Costly && modelChance(r, 0.2)
+		codes := 5
+		if w.shape.small {
+			codes = 4
+		}
+		for j := range r.IntN(codes) {
+			c := risk.Code{Name: fmt.Sprintf("c%d", j), Group: modelPick(r, "", "", "g1", "g1", "g2")}
+			switch k := r.IntN(20); {
+			case k < 9:
+				c.Points = 1 + r.IntN(40)
+			case k < 14:
+				c.Points = -1 - r.IntN(25)
+			}
+			if c.Points >= 0 {
+				if modelChance(r, 0.2) {
+					c.Floor = modelPick(r, risk.Challenge, risk.Challenge, risk.Delay, risk.Review, risk.Lock, risk.Block)
+				}
+				c.State = modelPick(r, risk.Observed, risk.Observed, risk.Absent, risk.Invalid)
+			}
+			d.Codes = append(d.Codes, c)
+		}
+		for j := range r.IntN(3) {
+			d.Facts = append(d.Facts, risk.FactType{Name: fmt.Sprintf("f%d", j), Kind: modelPick(r, risk.Number, risk.Text)})
+		}
+		if modelChance(r, 0.6) {
+			d.Proofs = modelSome(r, modelProofs, 0.4)
+		}
+		w.descs = append(w.descs, d)
+	}
+	if len(w.descs) > 1 && modelChance(r, 0.8) { // somebody who gives what levels like to ask for
+		d := &w.descs[1+r.IntN(len(w.descs)-1)]
+		if len(d.Proofs) == 0 {
+			d.Proofs = []risk.Proof{risk.ProofHuman, risk.ProofPhone}
+		}
+	}
+}
+
+// levels makes levels; the loader decides whether their order will do.
+func (w *modelWorld) randomLevels(r *rand.Rand, given []risk.Proof) []risk.Level {
+	n := 1 + r.IntN(5)
+	cuts := make([]int, n)
+	var out []risk.Level
+	ranged := modelSome(r, cuts, 0.85)
+	if len(ranged) == 0 {
+		ranged = cuts[:1]
+	}
+	ends := []int{100}
+	for len(ends) < len(ranged) {
+		if v := r.IntN(100); !slices.Contains(ends, v) {
+			ends = append(ends, v)
+		}
+	}
+	slices.Sort(ends)
+	which := r.Perm(n)[:len(ranged)]
+	slices.Sort(which)
+	next := 0
+	order := []risk.Action{risk.Allow, risk.Allow, risk.Delay, risk.Review, risk.Lock, risk.Block}
+	at := 0
+	for i := range n {
+		l := risk.Level{Name: fmt.Sprintf("l%d", i)}
+		if at < len(which) && which[at] == i {
+			l.Range = &[2]int{next, ends[at]}
+			next = ends[at] + 1
+			at++
+		}
+		lo := min(i, len(order)-1)
+		if i == 0 {
+			l.Action = risk.Allow
+			if modelChance(r, 0.25) {
+				l.Action = modelPick(r, risk.Allow, risk.Challenge, risk.Review)
+			}
+		} else {
+			l.Action = modelPick(r, append([]risk.Action{risk.Challenge, risk.Challenge}, order[lo:]...)...)
+		}
+		if len(given) > 0 && (l.Action == risk.Challenge || modelChance(r, 0.3)) {
+			l.Require = modelSome(r, given, 0.5)
+		}
+		if modelChance(r, 0.3) {
+			l.Then = modelPick(r, order...)
+		}
+		if modelChance(r, 0.3) {
+			l.Else = modelPick(r, order...)
+		}
+		for _, a := range []risk.Action{l.Action, l.Then, l.Else} {
+			if a == risk.Delay || a == risk.Lock {
+				l.For = risk.Duration(time.Hour)
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+func (w *modelWorld) segments(r *rand.Rand) {
+	var given []risk.Proof
+	for _, d := range w.descs {
+		given = append(given, modelSetOf(d.Proofs).list()...)
+	}
+	slices.Sort(given)
+	given = slices.Compact(given)
+	w.spec.Name = "random"
+	w.spec.Segments = nil
+	for i := range 1 + r.IntN(2) {
+		s := risk.Segment{Name: fmt.Sprintf("s%d", i), Prior: modelPick(r, 0, 0.01, 0.01, 0.05, 0.2, 0.001)}
+		for {
+			s.Levels = w.randomLevels(r, given)
+			if _, err := risk.NewPolicy(risk.PolicySpec{Name: "x", Segments: []risk.Segment{{Name: "x", Levels: s.Levels}}}); err == nil {
+				break
+			}
+		}
+		if !w.shape.calm && modelChance(r, 0.25) && len(given) > 0 {
+			s.Offers = modelSome(r, given, 0.7)
+			if len(s.Offers) == 0 {
+				s.Offers = nil
+			}
+		}
+		if modelChance(r, 0.2) {
+			s.Always = modelSome(r, given, 0.5)
+		}
+		w.spec.Segments = append(w.spec.Segments, s)
+	}
+	if len(w.spec.Segments) == 2 {
+		w.spec.Segments[0].Event = []risk.Event{risk.Login}
+	}
+}
+
+func (w *modelWorld) overrides(r *rand.Rand) {
+	s := &w.spec
+	s.Points, s.Floors, s.Weights = map[string]int{}, map[string]risk.Action{}, map[string]float64{}
+	s.Groups, s.Fail = map[string]risk.Group{}, map[string]risk.FailMode{}
+	s.Lists = map[string][]string{"nordic": {"NO", "SE"}, "channels": {"web", "kiosk"}}
+	groups := map[string]bool{}
+	for i, c := range w.codes {
+		groups[c.group] = true
+		if w.shape.plain && c.signal == 0 {
+			continue
+		}
+		if c.decl.Points != 0 && modelChance(r, 0.25) {
+			v := r.IntN(45)
+			if c.decl.Points < 0 {
+				v = -v
+			}
+			s.Points[w.codes[i].full] = v
+		}
+		if c.decl.Points >= 0 && modelChance(r, 0.12) {
+			s.Floors[c.full] = modelPick(r, risk.Allow, risk.Allow, risk.Challenge, risk.Review, risk.Block)
+		}
+	}
+	for i, d := range w.descs {
+		if w.shape.plain && i == 0 {
+			continue
+		}
+		if modelChance(r, 0.25) {
+			s.Weights[d.Name] = modelPick(r, 0, 0.3, 0.5, 1, 1.5, 2.5)
+		}
+		if modelChance(r, 0.15) {
+			s.Fail[d.Name] = modelPick(r, risk.FailOpen, risk.FailChallenge, risk.FailReview, risk.FailClosed)
+		}
+	}
+	for _, g := range []string{"g1", "g2", w.descs[len(w.descs)-1].Name} {
+		if groups[g] && modelChance(r, 0.5) {
+			v := risk.Group{Lo: -r.IntN(30), Hi: r.IntN(60)}
+			if modelChance(r, 0.7) {
+				d := modelPick(r, 0, 0.25, 0.5, 0.75, 1, 0.3, 0.9)
+				v.Decay = &d
+			}
+			s.Groups[g] = v
+		}
+	}
+}
+
+// makeRules adds rules the loader accepts.
+func (w *modelWorld) makeRules(r *rand.Rand) {
+	w.spec.Rules, w.rules = nil, nil
+	g := &modelRuleMaker{w: w, r: r, facts: map[int]bool{}, codes: map[int]bool{}}
+	n := r.IntN(6)
+	for i := range n {
+		v := risk.Rule{Name: fmt.Sprintf("r%d", i), Mode: modelPick(r, risk.Enforce, "", "", "", "", "", risk.Shadow, risk.Off)}
+		switch k := r.IntN(10); {
+		case k < 3:
+			v.Points = modelPick(r, 1, 5, 10, 20, 30)
+			v.Group = modelPick(r, "", "g1", "g2")
+		case k < 4:
+			v.Points = -modelPick(r, 1, 4, 8, 15)
+			v.Group = modelPick(r, "", "g1", "g2")
+		case k < 6:
+			v.Floor = fmt.Sprintf("l%d", r.IntN(5))
+		case k < 8:
+			v.Ceiling = fmt.Sprintf("l%d", r.IntN(5))
+		default:
+			v.Require = modelSome(r, w.allProofs().list(), 0.4)
+		}
+		e := g.expr(3, v.Points > 0 || v.Floor != "" || len(v.Require) > 0, v.Points == 0)
+		v.When = e.String()
+		trial := w.spec
+		trial.Rules = append(slices.Clone(w.spec.Rules), v)
+		if p, err := risk.NewPolicy(trial); err == nil {
+			if _, err = risk.NewEngine(p, w.list(), nil); err == nil {
+				w.spec.Rules = trial.Rules
+				w.rules = append(w.rules, modelRule{Rule: v, expr: e, proofs: modelSetOf(v.Require)})
+			}
+		}
+	}
+}
+
+// modelRuleMaker makes conditions that fit a rule's direction.
+type modelRuleMaker struct {
+	w     *modelWorld
+	r     *rand.Rand
+	facts map[int]bool // named already
+	codes map[int]bool // 0-point codes named already, and in which way
+}
+
+func (g *modelRuleMaker) expr(depth int, raising, score bool) *modelExpr {
+	return g.node(depth, false, raising, score)
+}
+
+func (g *modelRuleMaker) node(depth int, neg, raising, score bool) *modelExpr {
+	r := g.r
+	switch k := r.IntN(10); {
+	case depth == 0 || k < 4:
+		return g.leaf(neg, raising, score)
+	case k < 6:
+		return &modelExpr{op: "not", a: g.node(depth-1, !neg, raising, score)}
+	case k < 8:
+		return &modelExpr{op: "and", a: g.node(depth-1, neg, raising, score), b: g.node(depth-1, neg, raising, score)}
+	default:
+		return &modelExpr{op: "or", a: g.node(depth-1, neg, raising, score), b: g.node(depth-1, neg, raising, score)}
+	}
+}
+
+// leaf makes one test. neg: an odd number of negations stands above it.
+func (g *modelRuleMaker) leaf(neg, raising, score bool) *modelExpr {
+	w, r := g.w, g.r
+	for range 20 {
+		switch k := r.IntN(20); {
+		case k < 11 && len(w.codes) > 0:
+			i := r.IntN(len(w.codes))
+			if w.codes[i].signal == 0 && !modelChance(r, 0.2) {
+				continue
+			}
+			if e, ok := g.code(i, neg, raising); ok {
+				return e
+			}
+		case k < 15 && len(w.facts) > 0:
+			i := r.IntN(len(w.facts))
+			if w.shape.exact && g.facts[i] {
+				continue
+			}
+			g.facts[i] = true
+			return g.fact(i, neg)
+		case k < 17 && score:
+			e := &modelExpr{op: "score", name: "score", sig: -1, num: float64(5 + r.IntN(90)), flip: modelChance(r, 0.3)}
+			e.cmp = modelPick(r, "<", "<=")
+			if raising != neg {
+				e.cmp = modelPick(r, ">", ">=")
+			}
+			return e
+		case k >= 17:
+			return g.builtin()
+		}
+	}
+	return g.builtin()
+}
+
+// code names code i, negated where the direction wants it.
+func (g *modelRuleMaker) code(i int, neg, raising bool) (*modelExpr, bool) {
+	c := &g.w.codes[i]
+	e := &modelExpr{op: "code", name: c.full, sig: c.signal, idx: i}
+	wantNeg := modelChance(g.r, 0.5)
+	switch good, bad := c.temper(g.w); {
+	case bad:
+		wantNeg = !raising
+	case good:
+		wantNeg = raising
+	case g.w.shape.exact:
+		if was, named := g.codes[i]; named {
+			wantNeg = was
+		}
+		if !raising && g.w.shape.exact {
+			wantNeg = !wantNeg // of a lowering rule: the other way round keeps both ends attainable
+		}
+		if raising {
+			g.codes[i] = wantNeg
+		} else {
+			g.codes[i] = !wantNeg
+		}
+	}
+	if wantNeg != neg {
+		return &modelExpr{op: "not", a: e}, true
+	}
+	return e, true
+}
+
+func (g *modelRuleMaker) fact(i int, neg bool) *modelExpr {
+	f, r := &g.w.facts[i], g.r
+	e := &modelExpr{name: f.full, sig: f.signal, idx: i, flip: modelChance(r, 0.3)}
+	if modelChance(r, 0.2) && !(g.w.shape.exact && g.w.shape.flows && neg) {
+		e.op = "known"
+		return e
+	}
+	if f.kind == risk.Number {
+		e.op, e.num = "number", float64(r.IntN(5))
+		e.cmp = modelPick(r, "<", "<=", ">", ">=", "==", "!=")
+		return e
+	}
+	e.op = "text"
+	switch r.IntN(4) {
+	case 0:
+		e.cmp, e.set, e.list = "in", []string{"NO", "SE"}, "nordic"
+	case 1:
+		e.cmp, e.set = "in", []string{"SE", "US"}
+	default:
+		e.cmp, e.set = modelPick(r, "==", "!="), []string{modelPick(r, "NO", "SE", "US")}
+	}
+	return e
+}
+
+var modelBuiltins = []string{"event", "channel", "tier", "tenant", "client"}
+
+func (g *modelRuleMaker) builtin() *modelExpr {
+	if modelChance(g.r, 0.5) {
+		return &modelExpr{op: "builtin", name: "event", sig: -1, cmp: modelPick(g.r, "==", "!="), set: []string{"login"}}
+	}
+	return &modelExpr{op: "builtin", name: "channel", sig: -1, idx: 1, cmp: "in", set: []string{"web", "kiosk"}, list: "channels"}
+}
+
+// script makes what the signals say of one attempt.
+func (w *modelWorld) script(r *rand.Rand) *modelScript {
+	s := &modelScript{says: make([]modelSay, len(w.descs)), event: modelPick(r, risk.SignUp, risk.Login), chanel: modelPick(r, "web", "mobile")}
+	loud := modelPick(r, 0.15, 0.4, 0.8)
+	erring := 0.0
+	if modelChance(r, w.shape.errors) {
+		erring = modelPick(r, 0.3, 0.6)
+	}
+	for i := 1; i < len(w.descs); i++ {
+		s.says[i] = w.say(r, i, loud)
+		switch {
+		case modelChance(r, 0.1):
+			s.says[i].kind = "none"
+		case modelChance(r, erring):
+			s.says[i].kind = modelPick(r, "errs", "errs", "errs", "lies")
+			s.says[i].lie = r.IntN(9)
+		}
+	}
+	if !w.shape.calm && modelChance(r, 0.2) {
+		s.cannot = modelSome(r, modelProofs, 0.4)
+	}
+	return s
+}
+
+func (w *modelWorld) say(r *rand.Rand, i int, loud float64) modelSay {
+	say := modelSay{kind: "says", delay: time.Duration(r.IntN(1000)) * time.Millisecond}
+	d := &w.descs[i]
+	for c := range w.codes {
+		if w.codes[c].signal != i || !modelChance(r, loud) {
+			continue
+		}
+		n := 1
+		if modelChance(r, 0.1) {
+			n = 2 // the strongest counts
+		}
+		for range n {
+			o := modelCodeSaid{code: c, degree: 1, name: w.codes[c].decl.Name}
+			if modelChance(r, 0.3) {
+				o.degree = float64(1+r.IntN(100)) / 100
+			}
+			if modelChance(r, 0.1) {
+				o.name = w.codes[c].full
+			}
+			say.codes = append(say.codes, o)
+		}
+	}
+	for f := range w.facts {
+		if w.facts[f].signal == i && modelChance(r, 0.6) {
+			v := risk.NumberValue(float64(r.IntN(6)))
+			if w.facts[f].kind == risk.Text {
+				v = risk.TextValue(modelPick(r, "NO", "SE", "US", "FR"))
+			}
+			say.facts = append(say.facts, modelFactSaid{f, v})
+		}
+	}
+	if modelChance(r, 0.5) {
+		say.proofs = modelSome(r, d.Proofs, 0.6)
+	}
+	if (d.Cost == risk.Local || d.Counts) && modelChance(r, 0.1) {
+		say.retry = modelNow.Add(time.Duration(r.IntN(5)-2) * time.Hour)
+	}
+	if modelChance(r, 0.5) {
+		say.receipt = "receipt"
+	}
+	return say
+}
