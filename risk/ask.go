@@ -229,6 +229,7 @@ func (r *run) hear(e *signalEntry, f *Finding) error {
 	}
 	for i := range f.observed() {
 		r.b.observe(r.c, found[i], f.observation(i).Degree)
+		r.b.kept.unset(r.c.card.codeItem[found[i]])
 	}
 	for i := range f.factCount() {
 		v := f.factAt(i)

@@ -78,6 +78,7 @@ type Reason struct {
 	State  State  `json:"state,omitempty"`
 	Points int    `json:"points"`
 	Public string `json:"public,omitempty"` // what the visitor may be told
+	Kept   bool   `json:"kept,omitempty"`   // said in an earlier attempt of the flow, and not again in this one
 }
 
 // Cause says why a signal could not tell.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +178,7 @@ func TestHangUpChangesNothing(t *testing.T) {
 func TestDeadlineIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
+		var mu sync.Mutex
 		var late []string
 		hang := risk.SignalFunc{
 			Description: risk.Description{Name: "x", Cost: risk.Remote, OnError: risk.FailReview, Codes: []risk.Code{{Name: "bad", Points: 90}}},
@@ -185,7 +187,11 @@ func TestDeadlineIsKept(t *testing.T) {
 				return nil
 			},
 		}
-		e := engine(t, &risk.Options{Hooks: &risk.Hooks{Late: func(s string, _ time.Duration) { late = append(late, s) }}}, hang)
+		e := engine(t, &risk.Options{Hooks: &risk.Hooks{Late: func(s string, _ time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			late = append(late, s)
+		}}}, hang)
 		start := time.Now()
 		s := e.Assess(t.Context(), &risk.Attempt{})
 		require.Equal(t, 400*time.Millisecond, time.Since(start))

@@ -38,6 +38,7 @@ func (c *compiled) reasons(b *bench, segment int, j judgement) []Reason {
 		group := c.card.groupOf[v.item]
 		out = append(out, *reason)
 		out[len(out)-1].Points = int(v.points)
+		out[len(out)-1].Kept = b.kept.has(int(v.item))
 		last := i+1 == len(d.contributions) || c.card.groupOf[d.contributions[i+1].item] != group
 		if last && cut < len(d.cuts) && d.cuts[cut].group == group {
 			out = append(out, Reason{Code: "cap", Group: reason.Group, Points: int(d.cuts[cut].points)})

@@ -6,6 +6,7 @@ import "math/bits"
 type bench struct {
 	scene
 	points  []int32   // of every item as observed
+	kept    bitset    // items said only by what the flow keeps
 	degrees []float64 // of every item observed
 	partial bool      // some item was observed by degree
 	changed []int     // items whose points differ from the scorecard's
@@ -29,7 +30,7 @@ func newBench(c *compiled) *bench {
 	n, s := len(c.card.items), len(c.catalog.signals)
 	b := &bench{points: make([]int32, n), degrees: make([]float64, n), work: make([]int32, n), observed: newBitset(n)}
 	copy(b.points, c.points)
-	b.said = newBitset(n)
+	b.said, b.kept = newBitset(n), newBitset(n)
 	b.facts = make([]Value, len(c.catalog.facts))
 	for _, set := range []*bitset{&b.open, &b.erring, &b.skipped, &b.up, &b.low, &b.deaf} {
 		*set = newBitset(s)
@@ -47,6 +48,7 @@ func (b *bench) reset(c *compiled) {
 	}
 	b.changed, b.partial = b.changed[:0], false
 	clear(b.said)
+	clear(b.kept)
 	for _, i := range b.learned {
 		b.facts[i] = Value{}
 	}

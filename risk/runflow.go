@@ -98,6 +98,8 @@ func (r *run) resume(f *flow) {
 		// What no longer fits the signal's declaration (a newer version of it) is not heard.
 		_ = r.hear(&r.c.catalog.signals[s], k.finding())
 	}
+	copy(r.b.kept, r.b.said)
+	r.b.kept.unset(r.c.card.codeItem[r.c.catalog.signals[0].codes[flowChanged]])
 	if missing := r.scope.kept &^ r.given; missing.count() == 1 {
 		r.asked = append(slices.Clip(slices.Clone(r.asked)), r.c.catalog.list(missing)...)
 	}

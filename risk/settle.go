@@ -20,6 +20,9 @@ func (r *run) settleJudged() {
 		return
 	}
 	r.collectReceipts()
+	if r.continued {
+		r.attempt.state = &attemptState{asked: r.asked, continued: true}
+	}
 	for _, err := range r.e.settleAll(r.base, &r.out.Assessment, Judged, time.Until(r.deadline)) {
 		r.e.hooks.settleError(err.Signal, err.Err)
 	}
