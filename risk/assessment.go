@@ -75,10 +75,10 @@ type Reason struct {
 	Code   string `json:"code,omitempty"`
 	Rule   string `json:"rule,omitempty"`
 	Group  string `json:"group,omitempty"`
-	State  State  `json:"state,omitempty"`
 	Points int    `json:"points"`
 	Public string `json:"public,omitempty"` // what the visitor may be told
-	Kept   bool   `json:"kept,omitempty"`   // said in an earlier attempt of the flow, and not again in this one
+	State  State  `json:"state,omitempty"`
+	Kept   bool   `json:"kept,omitempty"` // said in an earlier attempt of the flow, and not again in this one
 }
 
 // Cause says why a signal could not tell.

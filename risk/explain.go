@@ -8,9 +8,12 @@ import (
 // explain writes level, score and reasons of the assessment. The reasons add up to the score.
 func (r *run) explain(v verdict) {
 	out, c, b := r.out, r.c, r.b
-	// The explained score is that of what has been said; errors may have raised the level above it.
-	c.take(b, nil, asSaid, 0)
-	j := c.judge(b, r.scope, true)
+	j := v.judgement
+	if !r.explained {
+		// The explained score is that of what has been said; errors may have raised the level above it.
+		c.take(b, nil, asSaid, 0)
+		j = c.judge(b, r.scope, true)
+	}
 	out.Score, out.Raw, out.Chance = j.score, j.raw, chance(j.raw)
 	out.Level = r.rule(&v).name
 	out.Reasons = c.reasons(b, r.scope.segment, j)

@@ -546,18 +546,11 @@ func (g *modelRuleMaker) code(i int, neg, raising bool) (*modelExpr, bool) {
 		wantNeg = !raising
 	case good:
 		wantNeg = raising
-	case g.w.shape.exact:
+	case g.w.shape.exact && raising: // one way only: then one saying can fire all rules at once
 		if was, named := g.codes[i]; named {
 			wantNeg = was
 		}
-		if !raising && g.w.shape.exact {
-			wantNeg = !wantNeg // of a lowering rule: the other way round keeps both ends attainable
-		}
-		if raising {
-			g.codes[i] = wantNeg
-		} else {
-			g.codes[i] = !wantNeg
-		}
+		g.codes[i] = wantNeg
 	}
 	if wantNeg != neg {
 		return &modelExpr{op: "not", a: e}, true

@@ -2,8 +2,10 @@ package risk
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
 	"hash/fnv"
+	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -52,6 +54,7 @@ type run struct {
 	given     proofSet
 	retry     time.Time
 	score     int
+	explained bool       // the last judgement listed its contributions
 	findings  []*Finding // by signal, of this attempt
 
 	scratch      Attempt
@@ -132,7 +135,17 @@ func (b *bench) end() {
 	b.run = run{}
 }
 
-func newID() string { return rand.Text() }
+// newID names an attempt. It is unique, not a secret.
+func newID() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(b[8:], rand.Uint64())
+	var text [26]byte
+	idEncoding.Encode(text[:], b[:])
+	return string(text[:])
+}
+
+var idEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // judgeAll asks, decides and closes, once more where somebody else has spent the flow in between.
 func (r *run) judgeAll() {
@@ -287,7 +300,13 @@ type verdict struct {
 // decide judges what has been said.
 func (r *run) decide() verdict {
 	clear(r.b.open)
-	v := verdict{judgement: r.c.answer(r.b, r.scope, nil, asSaid)}
+	var v verdict
+	if r.explained = r.b.erring.empty(); r.explained {
+		r.c.take(r.b, nil, asSaid, 0)
+		v.judgement = r.c.judge(r.b, r.scope, true)
+	} else {
+		v.judgement = r.c.answer(r.b, r.scope, nil, asSaid)
+	}
 	r.score = v.score
 	v.action, v.missing = r.rule(&v).act(v.required, r.provided(), r.obtainable(&r.c.segments[r.scope.segment]))
 	return v
