@@ -92,7 +92,7 @@ func (r *run) stateFor(e *signalEntry, space *attemptState) *attemptState {
 func (r *run) together(signals []int) {
 	calls := make([]call, 0, len(signals)) // never grows: calls hold pointers into it
 	var timeouts []time.Duration
-	left := time.Until(r.deadline)
+	left := time.Until(r.asking)
 	for _, s := range signals {
 		e := &r.c.catalog.signals[s]
 		switch {

@@ -20,7 +20,7 @@ type Options struct {
 	OnFlowError FailMode
 	// FlowTTL is how long a challenged attempt may be continued; default 15 minutes.
 	FlowTTL time.Duration
-	// Sinks record decisions, in order.
+	// Sinks record decisions, each beside the others.
 	Sinks []Sink
 	// Hooks observe what goes wrong; nil: nobody is told.
 	Hooks *Hooks
@@ -28,8 +28,8 @@ type Options struct {
 	Shadow []*Policy
 }
 
-// Sink records decisions. Record is called within the engine's budget before Assess returns; one that takes longer is
-// not waited for. Its error goes to Hooks.SinkError and changes nothing. It must be safe for concurrent use.
+// Sink records decisions. Record is called before Assess returns, which waits for it within the engine's budget; it may
+// run as long again. Its error goes to Hooks.SinkError and changes nothing. It must be safe for concurrent use.
 type Sink interface {
 	Record(ctx context.Context, d *Decision) error
 }
@@ -120,6 +120,7 @@ func (e *Engine) defaults() error {
 	if e.flows == nil {
 		e.flows = NewMemoryFlows(&MemoryFlowsOptions{Now: e.now})
 	}
+	_, e.flowGate.inline = e.flows.(*MemoryFlows)
 	if e.budget == 0 {
 		e.budget = defaultBudget
 	}

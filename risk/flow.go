@@ -99,12 +99,12 @@ const flowStateVersion = 1
 
 // keptFinding is a finding a flow keeps.
 type keptFinding struct {
-	Signal  string          `json:"s"`
-	Codes   []keptCode      `json:"c,omitempty"`
-	Facts   []keptFact      `json:"f,omitempty"`
-	Proofs  []Proof         `json:"p,omitempty"`
-	Receipt string          `json:"r,omitempty"`
-	Retry   json.RawMessage `json:"t,omitempty"`
+	Signal  string     `json:"s"`
+	Codes   []keptCode `json:"c,omitempty"`
+	Facts   []keptFact `json:"f,omitempty"`
+	Proofs  []Proof    `json:"p,omitempty"`
+	Receipt string     `json:"r,omitempty"`
+	Retry   time.Time  `json:"t,omitzero"`
 }
 
 type keptCode struct {
@@ -120,7 +120,7 @@ type keptFact struct {
 
 // keep turns a finding into what a flow stores.
 func keep(signal string, f *Finding) keptFinding {
-	k := keptFinding{Signal: signal, Proofs: f.Proofs(), Receipt: f.receipt}
+	k := keptFinding{Signal: signal, Proofs: f.Proofs(), Receipt: f.receipt, Retry: f.retry}
 	for o := range f.Observations() {
 		k.Codes = append(k.Codes, keptCode{o.Code, o.Degree})
 	}
@@ -133,15 +133,12 @@ func keep(signal string, f *Finding) keptFinding {
 		}
 		k.Facts = append(k.Facts, kf)
 	}
-	if !f.retry.IsZero() {
-		k.Retry, _ = f.retry.MarshalJSON()
-	}
 	return k
 }
 
 // finding turns it back.
 func (k *keptFinding) finding() *Finding {
-	f := &Finding{proofs: slices.Clone(k.Proofs), receipt: k.Receipt}
+	f := &Finding{proofs: slices.Clone(k.Proofs), receipt: k.Receipt, retry: k.Retry}
 	for _, c := range k.Codes {
 		f.ObserveAt(c.Name, c.Degree)
 	}
@@ -152,9 +149,6 @@ func (k *keptFinding) finding() *Finding {
 		case v.Text != nil:
 			f.Text(v.Name, *v.Text)
 		}
-	}
-	if k.Retry != nil {
-		_ = f.retry.UnmarshalJSON(k.Retry)
 	}
 	return f
 }
@@ -178,7 +172,7 @@ func (k *keptFinding) merge(n keptFinding) {
 	if n.Receipt != "" {
 		k.Receipt = n.Receipt
 	}
-	if n.Retry != nil {
+	if n.Retry.After(k.Retry) {
 		k.Retry = n.Retry
 	}
 }

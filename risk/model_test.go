@@ -223,6 +223,9 @@ func (l *modelLevel) answer(required, given, can modelSet) (risk.Action, modelSe
 	if l.action > risk.Challenge && l.require == 0 {
 		return l.action, 0
 	}
+	if tempMendThen && l.then > risk.Challenge && l.require&^given == 0 {
+		return l.then, 0
+	}
 	missing := required &^ given
 	if missing == 0 {
 		return l.then, 0

@@ -446,8 +446,8 @@ func (w *modelWorld) overrides(r *rand.Rand) {
 func (w *modelWorld) makeRules(r *rand.Rand) {
 	w.spec.Rules, w.rules = nil, nil
 	g := &modelRuleMaker{w: w, r: r, facts: map[int]bool{}, codes: map[int]bool{}}
-	n := r.IntN(6)
-	for i := range n {
+	var rules []modelRule
+	for i := range r.IntN(6) {
 		v := risk.Rule{Name: fmt.Sprintf("r%d", i), Mode: modelPick(r, risk.Enforce, "", "", "", "", "", risk.Shadow, risk.Off)}
 		switch k := r.IntN(10); {
 		case k < 3:
@@ -465,14 +465,28 @@ func (w *modelWorld) makeRules(r *rand.Rand) {
 		}
 		e := g.expr(3, v.Points > 0 || v.Floor != "" || len(v.Require) > 0, v.Points == 0)
 		v.When = e.String()
-		trial := w.spec
-		trial.Rules = append(slices.Clone(w.spec.Rules), v)
-		if p, err := risk.NewPolicy(trial); err == nil {
-			if _, err = risk.NewEngine(p, w.list(), nil); err == nil {
-				w.spec.Rules = trial.Rules
-				w.rules = append(w.rules, modelRule{Rule: v, expr: e, proofs: modelSetOf(v.Require)})
-			}
-		}
+		rules = append(rules, modelRule{Rule: v, expr: e, proofs: modelSetOf(v.Require)})
+	}
+	w.keepRules(rules)
+}
+
+// keepRules adds those of the rules that the loader accepts, halving where it refuses some.
+func (w *modelWorld) keepRules(rules []modelRule) {
+	trial := w.spec
+	trial.Rules = slices.Clone(w.spec.Rules)
+	for i := range rules {
+		trial.Rules = append(trial.Rules, rules[i].Rule)
+	}
+	p, err := risk.NewPolicy(trial)
+	if err == nil {
+		_, err = risk.NewEngine(p, w.list(), nil)
+	}
+	switch {
+	case err == nil:
+		w.spec.Rules, w.rules = trial.Rules, append(w.rules, rules...)
+	case len(rules) > 1:
+		w.keepRules(rules[:len(rules)/2])
+		w.keepRules(rules[len(rules)/2:])
 	}
 }
 

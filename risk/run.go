@@ -43,6 +43,7 @@ type run struct {
 	base     context.Context
 	start    time.Time     // by the real clock
 	deadline time.Time     // of the budget
+	asking   time.Time     // until when signals may be asked: what follows them needs time too
 	clock    time.Duration // since start, at the end of the last inline call
 	scope    scope
 
@@ -101,6 +102,7 @@ func (b *bench) begin(ctx context.Context, e *Engine, c *compiled, a *Attempt) *
 	if d, ok := ctx.Deadline(); ok && d.Before(r.deadline) {
 		r.deadline = d
 	}
+	r.asking = r.deadline.Add(-min(r.deadline.Sub(r.start)/8, mostClosing))
 	out.record.engine = e
 	r.attempt = &out.record.attempt
 	*r.attempt = *a
@@ -123,6 +125,9 @@ func (b *bench) begin(ctx context.Context, e *Engine, c *compiled, a *Attempt) *
 	out.Timings = make([]Timing, 0, len(c.catalog.signals)-1)
 	return r
 }
+
+// mostClosing is the most of the budget that is kept for flows, settlers and sinks.
+const mostClosing = 100 * time.Millisecond
 
 // end drops what the bench must not keep alive.
 func (b *bench) end() {

@@ -46,8 +46,9 @@ func (r *run) collectReceipts() {
 	}
 }
 
-// settleAll calls every settler: Local ones on this goroutine, the others together.
-func (e *Engine) settleAll(ctx context.Context, s *Assessment, o Outcome, timeout time.Duration) []SignalError {
+// settleAll calls every settler: Local ones on this goroutine, the others together, waiting for them as long as wait. A
+// charge is made even when there is no time left to wait for it.
+func (e *Engine) settleAll(ctx context.Context, s *Assessment, o Outcome, wait time.Duration) []SignalError {
 	var errs []SignalError
 	var mu sync.Mutex // guards errs
 	var wg sync.WaitGroup
@@ -65,7 +66,7 @@ func (e *Engine) settleAll(ctx context.Context, s *Assessment, o Outcome, timeou
 		}
 		sealed := e.settlement(i, s, o)
 		wg.Go(func() {
-			_, err := bounded(&e.settle[i], ctx, timeout, func(ctx context.Context) (struct{}, error) {
+			_, err := patient(&e.settle[i], ctx, wait, e.budget, func(ctx context.Context) (struct{}, error) {
 				return struct{}{}, e.settleOne(ctx, i, sealed)
 			})
 			note(i, err)
@@ -166,25 +167,26 @@ func (e *Engine) Label(ctx context.Context, l Label) error {
 	return errors.Join(errs...)
 }
 
-// recordDecision hands the decision to the sinks, within the budget.
+// recordDecision hands the decision to the sinks and waits for them within the budget. Decisions made when all of it is
+// used up are handed on too: they are those one wants to read.
 func (r *run) recordDecision() {
 	if len(r.e.sinks) == 0 {
 		return
 	}
 	d := &Decision{Attempt: r.attempt, Assessment: &r.out.Assessment, Findings: r.tell()}
+	var wg sync.WaitGroup
 	for _, s := range r.e.sinks {
-		_, err := bounded(&r.e.sinkGate, r.base, max(time.Until(r.deadline), leastSinkTime), func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, s.Record(ctx, d)
+		wg.Go(func() {
+			_, err := patient(&r.e.sinkGate, r.base, time.Until(r.deadline), r.e.budget, func(ctx context.Context) (struct{}, error) {
+				return struct{}{}, s.Record(ctx, d)
+			})
+			if err != nil {
+				r.e.hooks.sinkError(err)
+			}
 		})
-		if err != nil {
-			r.e.hooks.sinkError(err)
-		}
 	}
+	wg.Wait()
 }
-
-// leastSinkTime is what a sink gets when the signals have used up the budget: decisions made under stress are those
-// one wants to read.
-const leastSinkTime = 20 * time.Millisecond
 
 // tell copies the findings for sinks, which may outlive the assessment.
 func (r *run) tell() []SignalFinding {
