@@ -23,6 +23,7 @@ type memoryFlow struct {
 	rec     FlowRecord
 	key     string
 	expires time.Time
+	at      int // in the heap
 }
 
 // MemoryFlowsOptions of a MemoryFlows; nil means the defaults.
@@ -51,8 +52,12 @@ func (m *MemoryFlows) Create(_ context.Context, key string, state []byte, ttl ti
 	defer m.mu.Unlock()
 	now := m.now()
 	m.expire(now)
-	if _, taken := m.flows[key]; taken {
-		return ErrFlowExists
+	if f, taken := m.flows[key]; taken {
+		if now.Before(f.expires) {
+			return ErrFlowExists
+		}
+		heap.Remove(&m.order, f.at)
+		delete(m.flows, key)
 	}
 	if len(m.flows) >= m.most {
 		m.drop()
@@ -139,8 +144,15 @@ type expiryHeap []*memoryFlow
 
 func (h expiryHeap) Len() int           { return len(h) }
 func (h expiryHeap) Less(i, j int) bool { return h[i].expires.Before(h[j].expires) }
-func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *expiryHeap) Push(x any)        { *h = append(*h, x.(*memoryFlow)) }
+func (h expiryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+func (h *expiryHeap) Push(x any) {
+	f := x.(*memoryFlow)
+	f.at = len(*h)
+	*h = append(*h, f)
+}
 func (h *expiryHeap) Pop() any {
 	old := *h
 	f := old[len(old)-1]
