@@ -1,6 +1,7 @@
 package riskhttp
 
 import (
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -64,4 +65,15 @@ func formValue(r *http.Request, name string) string {
 		}
 	}
 	return ""
+}
+
+// parseForm parses a posted form whose declared length is small and which nobody has parsed yet, so that the flow in it
+// is found whether the host reads its own fields before or after. A malformed one is left to the host to notice.
+func parseForm(r *http.Request) {
+	const most = 64 << 10
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Method == http.MethodPost && kind == "application/x-www-form-urlencoded" && r.PostForm == nil &&
+		r.Body != nil && r.ContentLength > 0 && r.ContentLength <= most {
+		_ = r.ParseForm()
+	}
 }

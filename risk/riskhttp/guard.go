@@ -64,7 +64,7 @@ type Options struct {
 	// the network path, and any sibling domain, can then read or plant them.
 	InsecureCookies bool
 
-	// FlowHeader and FlowField name the header and the field of an already parsed form that carry a flow; default
+	// FlowHeader and FlowField name the header and the form field that carry a flow; default
 	// "Vestibule-Flow" and "vestibule_flow". The header wins. URL query values are never read: they reach logs.
 	FlowHeader, FlowField string
 	// FlowCookie names a cookie that carries a flow, read last and set by challenge answers, for forms without
@@ -177,14 +177,16 @@ func New(engine Engine, opts *Options) (*Guard, error) {
 	return g, nil
 }
 
-// Attempt describes the request: address, headers, session, flow, segment, and what the collectors find. It never
-// reads the body: the flow of a form is found if the form has been parsed before. The attempt is the caller's, who adds
+// Attempt describes the request: address, headers, session, flow, segment, and what the collectors find. Of
+// the body it reads a posted urlencoded form that declares at most 64 KiB, with http.Request.ParseForm; a larger form and
+// a multipart one the host parses before, or the flow in it is not found. The attempt is the caller's, who adds
 // what it knows (e-mail, phone, evidence) and passes it to the engine.
 func (g *Guard) Attempt(r *http.Request, event risk.Event) *risk.Attempt {
 	addr, err := g.ClientIP(r)
 	if err != nil {
 		g.report(r, err)
 	}
+	parseForm(r)
 	a := &risk.Attempt{
 		Event:   event,
 		Channel: g.o.Channel(r),

@@ -126,8 +126,15 @@ func TestAttemptFlow(t *testing.T) {
 	multi := get()
 	require.Empty(t, multi.PostForm)
 	multi.MultipartForm = newMultipart("vestibule_flow", "from-multipart")
-	unread := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("vestibule_flow=from-body"))
-	unread.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	post := func(kind, body string) *http.Request {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", kind)
+		return r
+	}
+	const urlencoded = "application/x-www-form-urlencoded"
+	unread := post("application/json", "vestibule_flow=from-body")
+	endless := post(urlencoded, "vestibule_flow=from-body")
+	endless.ContentLength = -1
 	g := newGuard(t, &engine{}, &riskhttp.Options{FlowCookie: "flow"})
 	for _, c := range []struct {
 		name, want string
@@ -139,7 +146,11 @@ func TestAttemptFlow(t *testing.T) {
 		{"multipart form", "from-multipart", multi},
 		{"cookie", "from-cookie", get(cookie...)},
 		{"query is not read", "", query},
-		{"body is not read", "", unread},
+		{"a small form is parsed", "from-body", post(urlencoded, "vestibule_flow=from-body")},
+		{"a malformed form", "", post(urlencoded, "%zz")},
+		{"a large form is left alone", "", post(urlencoded, "vestibule_flow=from-body&x="+strings.Repeat("x", 64<<10))},
+		{"so is one of unknown length", "", endless},
+		{"and any other body", "", unread},
 		{"too long is cut, so that it is unknown", strings.Repeat("x", 256), get("Vestibule-Flow", strings.Repeat("x", 5000))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
