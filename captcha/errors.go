@@ -21,6 +21,10 @@ type Error struct {
 	// Fault is FaultCaller or FaultProvider, or FaultNone when the context was cancelled: a visitor who hangs up is
 	// nobody's outage.
 	Fault Fault
+	// Reason says more.
+	Reason Reason
+	// Sent: the provider may have seen the token, so that sending it again could burn it.
+	Sent bool
 	// Status is the HTTP status that was answered; 0: none.
 	Status int
 	// Retryable: another provider may be asked. It never means that the same token may be sent again.
@@ -37,6 +41,9 @@ func (e *Error) Error() string {
 	fmt.Fprintf(&b, "captcha: %s could not tell (fault: %s", e.Provider, e.Fault)
 	if e.Status != 0 {
 		fmt.Fprintf(&b, ", HTTP status %d", e.Status)
+	}
+	if e.Reason != "" {
+		fmt.Fprintf(&b, ", %s", e.Reason)
 	}
 	b.WriteByte(')')
 	if e.Err != nil {

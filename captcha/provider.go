@@ -82,6 +82,8 @@ type Request struct {
 	// IdempotencyKey makes a second verification of the same token repeat the verdict where the provider supports it
 	// (Turnstile, a UUID). Empty: none.
 	IdempotencyKey string
+	// UserAgent is the visitor's header of that name, for providers that score it; empty: not sent.
+	UserAgent string
 }
 
 // Expect says what an answer must have been made for. Session, Flow and Tenant are the host's own values: providers
@@ -131,6 +133,9 @@ type ChallengeRequest struct {
 	Action, Tenant, Session, Flow string
 	// Score (0 to 100) and Failures (answers refused so far) raise the difficulty.
 	Score, Failures int
+	// Visitor names the visitor where there is no session: a network, a device tag. The Orchestrator assigns by Session,
+	// else by Visitor.
+	Visitor string
 	// Data is carried in clear inside the challenge and protected by its signature: at most 8 members, names of lower
 	// case letters, values of at most 128 printable ASCII bytes.
 	Data map[string]string
@@ -157,8 +162,18 @@ type Task struct {
 	// SiteKey and Action are for remote widgets.
 	SiteKey string `json:"siteKey,omitempty"`
 	Action  string `json:"action,omitempty"`
+	// CData is for widgets that return it (Turnstile).
+	CData string `json:"cdata,omitempty"`
+	// Invisible: the widget is to run without showing itself, as far as it can.
+	Invisible bool `json:"invisible,omitempty"`
+	// Instance is the address of a self-hosted service (Cap, mCaptcha).
+	Instance string `json:"instance,omitempty"`
 	// Challenge is a proof of work.
 	Challenge *Challenge `json:"challenge,omitempty"`
+	// Ticket is the Orchestrator's signed assignment, which comes back with the answer: see [Join].
+	Ticket string `json:"ticket,omitempty"`
+	// Second is another task to be done beside this one.
+	Second *Task `json:"second,omitempty"`
 }
 
 // Outcome says what became of an answer. The zero value is Unverified, which never counts as passed.
@@ -232,12 +247,38 @@ const (
 	ReasonAlgorithm Reason = "unsupported_algorithm" // signed, but not offered by this verifier
 )
 
+// Further reasons of remote providers and of the Orchestrator.
+const (
+	ReasonToken       Reason = "invalid_token"       // the provider does not know it, or says no more than no
+	ReasonUnsolved    Reason = "challenge_failed"    // the visitor did not solve the challenge
+	ReasonSpent       Reason = "expired_or_replayed" // the provider does not tell the two apart
+	ReasonHostname    Reason = "hostname_mismatch"   // solved on a page of another host, or of none
+	ReasonCData       Reason = "cdata_mismatch"      // Expect.CData differs
+	ReasonSiteKey     Reason = "sitekey_mismatch"    // made for another site key
+	ReasonTicket      Reason = "ticket_mismatch"     // no ticket, or a ticket of another assignment
+	ReasonCredentials Reason = "bad_credentials"     // our secret or key is refused
+	ReasonRequest     Reason = "bad_request"         // the provider does not understand the request
+	ReasonTestKey     Reason = "test_key"            // a test key answered, which production must not believe
+	ReasonProvider    Reason = "provider_error"      // outage, maintenance
+	ReasonLimited     Reason = "rate_limited"        // the provider wants to be left alone
+	ReasonTimeout     Reason = "timeout"             // no answer in time
+	ReasonNetwork     Reason = "network"             // no connection, or it broke
+	ReasonResponse    Reason = "malformed_response"  // an answer that breaks the provider's contract
+	ReasonUnsettled   Reason = "unsettled"           // sent before without an answer; sending again could burn it
+	ReasonOpen        Reason = "circuit_open"        // not asked: the provider has been failing
+	ReasonCanceled    Reason = "canceled"            // the visitor hung up
+)
+
 // fault says whom a reason blames.
 func (r Reason) fault() Fault {
 	switch r {
-	case ReasonOK:
+	case ReasonOK, ReasonCanceled:
 		return FaultNone
-	case ReasonAction, ReasonSession, ReasonFlow, ReasonData, ReasonWork, ReasonAlgorithm, ReasonLifetime:
+	case ReasonCredentials, ReasonRequest, ReasonTestKey:
+		return FaultCaller
+	case ReasonProvider, ReasonLimited, ReasonTimeout, ReasonNetwork, ReasonResponse, ReasonUnsettled, ReasonOpen:
+		return FaultProvider
+	case ReasonHostname, ReasonCData, ReasonSiteKey, ReasonTicket, ReasonAction, ReasonSession, ReasonFlow, ReasonData, ReasonWork, ReasonAlgorithm, ReasonLifetime:
 		return FaultBinding
 	}
 	return FaultVisitor
@@ -260,6 +301,17 @@ type Result struct {
 	Hostname, Action, CData string
 	// ChallengeTime is when the challenge was issued or solved; zero: unknown.
 	ChallengeTime time.Time
+	// Reference is the provider's name of this verification, for its support or for [Annotator]; empty: none.
+	Reference string
+	// VisitorID is the provider's short-lived name of the visitor's device (Turnstile's ephemeral id); empty: none.
+	VisitorID string
+	// Band is the provider's own class of risk (Arkose: LOW, MEDIUM, HIGH); empty: none.
+	Band string
+	// Anomaly: the share of answers this provider accepts has lately fallen far below its usual, so that its refusals
+	// say less. The Orchestrator sets it.
+	Anomaly bool
+	// Policy is what an Orchestrator wants done with an outcome of Unverified.
+	Policy UnverifiedPolicy
 	// ReplayKey names the answer (remote providers) or its challenge (proof of work) in a [ReplayGuard]. The zero key
 	// means that there is none.
 	ReplayKey ReplayKey

@@ -66,7 +66,7 @@ type Engine struct {
 	state    atomic.Pointer[policies]
 	overdue  []atomic.Int32 // by signal: calls that missed their deadline and still run
 	flowGate gate
-	sinkGate gate
+	sinkGate []gate // by sink
 	settle   []gate // by signal
 }
 
@@ -89,7 +89,7 @@ func NewEngine(p *Policy, signals []Signal, opts *Options) (*Engine, error) {
 	e := &Engine{
 		catalog: c, now: opts.Now, budget: opts.Budget, flows: opts.Flows, flowTTL: opts.FlowTTL,
 		onFlowError: opts.OnFlowError, sinks: opts.Sinks,
-		overdue: make([]atomic.Int32, len(c.signals)), settle: make([]gate, len(c.signals)),
+		overdue: make([]atomic.Int32, len(c.signals)), settle: make([]gate, len(c.signals)), sinkGate: make([]gate, len(opts.Sinks)),
 	}
 	if opts.Hooks != nil {
 		e.hooks = hooks(*opts.Hooks)

@@ -1,11 +1,10 @@
 package risk_test
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"math/big"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -46,8 +45,7 @@ type modelFact struct {
 
 type modelRule struct {
 	risk.Rule
-	expr   *modelExpr
-	proofs modelSet
+	expr *modelExpr
 }
 
 func (r *modelRule) raises() bool { return r.Points > 0 || r.Floor != "" || len(r.Require) > 0 }
@@ -166,14 +164,6 @@ func (w *modelWorld) allProofs() (s modelSet) {
 	return s
 }
 
-func (w *modelWorld) load() (err error) {
-	if w.policy, err = risk.NewPolicy(w.spec); err != nil {
-		return err
-	}
-	_, err = risk.NewEngine(w.policy, w.list(), nil)
-	return err
-}
-
 // String prints the world and is what a failing case shows.
 func (w *modelWorld) String() string {
 	var b strings.Builder
@@ -223,8 +213,8 @@ func (l *modelLevel) answer(required, given, can modelSet) (risk.Action, modelSe
 	if l.action > risk.Challenge && l.require == 0 {
 		return l.action, 0
 	}
-	if tempMendThen && l.then > risk.Challenge && l.require&^given == 0 {
-		return l.then, 0
+	if l.then > risk.Challenge && l.require&^given == 0 {
+		return l.then, 0 // what rules and the flow ask for beside softens nothing
 	}
 	missing := required &^ given
 	if missing == 0 {
@@ -378,26 +368,13 @@ type modelLine struct {
 	points                    int
 }
 
-// modelPower is d^k in 1/65536, each power from the one before.
-func modelPower(decay float64, k int) *big.Rat {
-	one := big.NewInt(65536)
-	d := big.NewInt(int64(math.Round(decay * 65536)))
-	p := new(big.Int).Set(one)
-	for range k {
-		p.Mul(p, d)
-		p.Add(p, big.NewInt(32768))
-		p.Div(p, one)
-	}
-	return new(big.Rat).SetFrac(p, one)
-}
-
-// modelDecayed rounds x times d^k to a whole number, half to even.
+// modelDecayed rounds x * d^k to a whole number, half to even. Powers are in 1/65536, each from the one before.
 func modelDecayed(x int, decay float64, k int) int {
-	if k == 0 {
-		return x
+	d, p := int(math.Round(decay*65536)), 65536
+	for range k {
+		p = (p*d + 32768) / 65536
 	}
-	v, _ := new(big.Rat).Mul(new(big.Rat).SetInt64(int64(x)), modelPower(decay, k)).Float64() // exact: few bits
-	return int(math.RoundToEven(v))
+	return int(math.RoundToEven(float64(x*p) / 65536)) // exact: few bits
 }
 
 func (w *modelWorld) bounds(group string) (lo, hi int, decay float64) {
@@ -414,17 +391,15 @@ func (w *modelWorld) bounds(group string) (lo, hi int, decay float64) {
 
 // sum adds up contributions. lines may be nil.
 func (w *modelWorld) sum(base int, all []modelPoints, lines *[]modelLine) int {
-	sort.Slice(all, func(i, j int) bool {
-		a, b := &all[i], &all[j]
-		switch {
-		case a.group != b.group:
-			return a.group < b.group
-		case (a.x > 0) != (b.x > 0):
-			return a.x > 0
-		case a.x*a.x != b.x*b.x:
-			return a.x*a.x > b.x*b.x
+	slices.SortFunc(all, func(a, b modelPoints) int {
+		side := 0
+		if (a.x > 0) != (b.x > 0) {
+			side = 1
+			if a.x > 0 {
+				side = -1
+			}
 		}
-		return a.name < b.name
+		return cmp.Or(strings.Compare(a.group, b.group), side, cmp.Compare(b.x*b.x, a.x*a.x), strings.Compare(a.name, b.name))
 	})
 	raw := base
 	for len(all) > 0 {
@@ -536,14 +511,12 @@ func (w *modelWorld) judge(seg *modelSegment, scene *modelScene, deaf []bool, ex
 		case r.Ceiling != "":
 			ceiling = min(ceiling, seg.named(r.Ceiling))
 		default:
-			out.byRules |= r.proofs0()
+			out.byRules |= modelSetOfPlain(r.Require)
 		}
 	}
 	out.level = max(floor, min(ceiling, seg.scored(out.score)))
 	return out
 }
-
-func (r *modelRule) proofs0() modelSet { return modelSetOfPlain(r.Require) }
 
 func (s *modelSegment) named(level string) int {
 	return slices.IndexFunc(s.levels, func(l modelLevel) bool { return l.name == level })
@@ -568,7 +541,7 @@ var modelModes = []risk.FailMode{risk.FailChallenge, risk.FailReview, risk.FailC
 func (w *modelWorld) answer(seg *modelSegment, scene *modelScene, erring []bool, kept modelSet) modelAnswer {
 	silent := w.judge(seg, scene, erring, false)
 	out := modelAnswer{level: silent.level, brute: true}
-	required := silent.byRules | kept | seg.levels[silent.level].require
+	required := silent.byRules | kept
 	for _, mode := range modelModes {
 		worst, some := 0, false
 		var them []int
@@ -583,16 +556,13 @@ func (w *modelWorld) answer(seg *modelSegment, scene *modelScene, erring []bool,
 		}
 		all := w.sayings(scene, them, func(imagined *modelScene) {
 			j := w.judge(seg, imagined, erring, false)
-			level := j.level
-			if j.byRules&^required != 0 { // a rule might have required a proof
-				level = max(level, seg.failLevel(risk.FailChallenge))
-			}
-			worst = max(worst, level)
+			worst = max(worst, j.level)
+			required |= j.byRules // what a rule might have required is required
 		})
 		out.brute = out.brute && all
 		out.level = max(out.level, min(worst, seg.failLevel(mode)))
 	}
-	out.required = seg.levels[out.level].require | silent.byRules | kept
+	out.required = seg.levels[out.level].require | required
 	return out
 }
 

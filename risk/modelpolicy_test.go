@@ -223,10 +223,8 @@ type modelShape struct {
 	small  bool    // few codes, for brute force
 	flows  bool    // attempts are continued
 	plain  bool    // the flow signal's own codes keep points and floors
+	staged bool    // few signals are asked before the first stop test, and overrides abound
 }
-
-// modelRand makes the random source of a case: the same seed, the same case.
-func modelRand(seed uint64, n int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(n))) }
 
 func modelPick[T any](r *rand.Rand, v ...T) T { return v[r.IntN(len(v))] }
 
@@ -251,9 +249,7 @@ func newModelWorld(r *rand.Rand, shape modelShape) *modelWorld {
 		w.overrides(r)
 		w.number()
 		w.makeRules(r)
-		share := 1.0
-		w.spec.Sampling = &share
-		if err := w.load(); err == nil {
+		if w.policy != nil {
 			return w
 		}
 	}
@@ -267,17 +263,27 @@ func (w *modelWorld) describe(r *rand.Rand) {
 	w.descs = []risk.Description{flow}
 	names := []string{"ip", "form", "zeta", "phone", "attest", "email", "account"}
 	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	for i := range 1 + r.IntN(6) {
+	least := 1
+	if w.shape.staged {
+		least = 4
+	}
+	for i := range least + r.IntN(7-least) {
 		d := risk.Description{Name: names[i], Timeout: time.Hour,
-			Cost:    modelPick(r, risk.Local, risk.Stored, risk.Stored, risk.Remote, risk.Remote, risk.Costly, risk.Costly),
+			Cost:    w.cost(r, risk.Stored, risk.Stored, risk.Remote, risk.Remote, risk.Costly, risk.Costly),
 			OnError: modelPick(r, risk.FailOpen, risk.FailChallenge, risk.FailChallenge, risk.FailReview, risk.FailClosed)}
-		d.Counts = d.Cost != risk.Costly && modelChance(r, 0.2)
+		if w.shape.staged {
+			d.OnError = modelPick(r, risk.FailOpen, risk.FailChallenge, risk.FailReview, risk.FailClosed, risk.FailClosed)
+		}
+		d.Counts = d.Cost != risk.Costly && !w.shape.staged && modelChance(r, 0.2)
 		codes := 5
 		if w.shape.small {
 			codes = 4
 		}
 		for j := range r.IntN(codes) {
 			c := risk.Code{Name: fmt.Sprintf("c%d", j), Group: modelPick(r, "", "", "g1", "g1", "g2")}
+			if w.shape.staged {
+				c.Group = modelPick(r, "", "g1", "g1", "g1")
+			}
 			switch k := r.IntN(20); {
 			case k < 9:
 				c.Points = 1 + r.IntN(40)
@@ -285,7 +291,7 @@ func (w *modelWorld) describe(r *rand.Rand) {
 				c.Points = -1 - r.IntN(25)
 			}
 			if c.Points >= 0 {
-				if modelChance(r, 0.2) {
+				if modelChance(r, w.floors()) {
 					c.Floor = modelPick(r, risk.Challenge, risk.Challenge, risk.Delay, risk.Review, risk.Lock, risk.Block)
 				}
 				c.State = modelPick(r, risk.Observed, risk.Observed, risk.Absent, risk.Invalid)
@@ -308,9 +314,26 @@ func (w *modelWorld) describe(r *rand.Rand) {
 	}
 }
 
-// levels makes levels; the loader decides whether their order will do.
+func (w *modelWorld) floors() float64 {
+	if w.shape.staged {
+		return 0.06
+	}
+	return 0.2
+}
+
+func (w *modelWorld) cost(r *rand.Rand, costs ...risk.Cost) risk.Cost {
+	if w.shape.staged {
+		costs = append(costs[1:], risk.Stored, risk.Remote)
+	}
+	return modelPick(r, costs...)
+}
+
+// randomLevels makes levels; the loader decides whether their order will do.
 func (w *modelWorld) randomLevels(r *rand.Rand, given []risk.Proof) []risk.Level {
 	n := 1 + r.IntN(5)
+	if w.shape.staged {
+		n = 2 + r.IntN(4)
+	}
 	cuts := make([]int, n)
 	var out []risk.Level
 	ranged := modelSome(r, cuts, 0.85)
@@ -402,13 +425,17 @@ func (w *modelWorld) overrides(r *rand.Rand) {
 	s.Points, s.Floors, s.Weights = map[string]int{}, map[string]risk.Action{}, map[string]float64{}
 	s.Groups, s.Fail = map[string]risk.Group{}, map[string]risk.FailMode{}
 	s.Lists = map[string][]string{"nordic": {"NO", "SE"}, "channels": {"web", "kiosk"}}
+	often := 0.25
+	if w.shape.staged {
+		often = 0.5
+	}
 	groups := map[string]bool{}
 	for i, c := range w.codes {
 		groups[c.group] = true
 		if w.shape.plain && c.signal == 0 {
 			continue
 		}
-		if c.decl.Points != 0 && modelChance(r, 0.25) {
+		if c.decl.Points != 0 && modelChance(r, often) {
 			v := r.IntN(45)
 			if c.decl.Points < 0 {
 				v = -v
@@ -423,7 +450,7 @@ func (w *modelWorld) overrides(r *rand.Rand) {
 		if w.shape.plain && i == 0 {
 			continue
 		}
-		if modelChance(r, 0.25) {
+		if modelChance(r, often) {
 			s.Weights[d.Name] = modelPick(r, 0, 0.3, 0.5, 1, 1.5, 2.5)
 		}
 		if modelChance(r, 0.15) {
@@ -433,6 +460,9 @@ func (w *modelWorld) overrides(r *rand.Rand) {
 	for _, g := range []string{"g1", "g2", w.descs[len(w.descs)-1].Name} {
 		if groups[g] && modelChance(r, 0.5) {
 			v := risk.Group{Lo: -r.IntN(30), Hi: r.IntN(60)}
+			if w.shape.staged {
+				v.Hi = 40 + r.IntN(60)
+			}
 			if modelChance(r, 0.7) {
 				d := modelPick(r, 0, 0.25, 0.5, 0.75, 1, 0.3, 0.9)
 				v.Decay = &d
@@ -444,7 +474,6 @@ func (w *modelWorld) overrides(r *rand.Rand) {
 
 // makeRules adds rules the loader accepts.
 func (w *modelWorld) makeRules(r *rand.Rand) {
-	w.spec.Rules, w.rules = nil, nil
 	g := &modelRuleMaker{w: w, r: r, facts: map[int]bool{}, codes: map[int]bool{}}
 	var rules []modelRule
 	for i := range r.IntN(6) {
@@ -465,9 +494,11 @@ func (w *modelWorld) makeRules(r *rand.Rand) {
 		}
 		e := g.expr(3, v.Points > 0 || v.Floor != "" || len(v.Require) > 0, v.Points == 0)
 		v.When = e.String()
-		rules = append(rules, modelRule{Rule: v, expr: e, proofs: modelSetOf(v.Require)})
+		rules = append(rules, modelRule{Rule: v, expr: e})
 	}
-	w.keepRules(rules)
+	if w.keepRules(rules); w.policy == nil {
+		w.keepRules(nil)
+	}
 }
 
 // keepRules adds those of the rules that the loader accepts, halving where it refuses some.
@@ -483,7 +514,7 @@ func (w *modelWorld) keepRules(rules []modelRule) {
 	}
 	switch {
 	case err == nil:
-		w.spec.Rules, w.rules = trial.Rules, append(w.rules, rules...)
+		w.spec.Rules, w.rules, w.policy = trial.Rules, append(w.rules, rules...), p
 	case len(rules) > 1:
 		w.keepRules(rules[:len(rules)/2])
 		w.keepRules(rules[len(rules)/2:])

@@ -218,7 +218,7 @@ func (r *modelRun) keep(flow *modelFlow, out *modelResult) *modelFlow {
 			continue
 		}
 		both := &modelKept{degrees: map[int]float64{}, facts: map[int]risk.Value{}, proofs: old.proofs | k.proofs, retry: old.retry}
-		if k.retry.After(both.retry) || (tempAsIs && !k.retry.IsZero()) {
+		if k.retry.After(both.retry) {
 			both.retry = k.retry
 		}
 		for _, f := range []*modelKept{old, k} {

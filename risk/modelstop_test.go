@@ -1,8 +1,13 @@
 package risk_test
 
 import (
+	"context"
 	"math"
+	"math/rand/v2"
 	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/vestibule-go/vestibule/risk"
 )
@@ -204,16 +209,11 @@ func (r *modelRun) answerAt(open, skipped []bool, end modelEnd, fault modelFault
 	}
 	silent := at(none)
 	out := modelAnswer{level: silent.level}
-	required := silent.byRules | r.kept | r.seg.levels[silent.level].require
+	required := silent.byRules | r.kept
 	consider := func(imagined []bool, mode risk.FailMode) {
 		j := at(imagined)
-		level := j.level
-		if tempMendProofs {
-			silent.byRules |= j.byRules
-		} else if j.byRules&^required != 0 {
-			level = max(level, r.seg.failLevel(risk.FailChallenge))
-		}
-		out.level = max(out.level, min(level, r.seg.failLevel(mode)))
+		required |= j.byRules
+		out.level = max(out.level, min(j.level, r.seg.failLevel(mode)))
 	}
 	for _, mode := range modelModes {
 		if fault == faultModes {
@@ -235,7 +235,7 @@ func (r *modelRun) answerAt(open, skipped []bool, end modelEnd, fault modelFault
 			consider(imagined, mode)
 		}
 	}
-	out.required = r.seg.levels[out.level].require | silent.byRules | r.kept
+	out.required = r.seg.levels[out.level].require | required
 	return out
 }
 
@@ -274,13 +274,6 @@ func (w *modelWorld) staged(s *modelScript, early bool, fault modelFault) (model
 			end = endSaid
 		}
 		a := r.answerAt(others, none, end, fault)
-		if tempMendGate {
-			for i := range open {
-				if open[i] && w.descs[i].Cost == risk.Costly && modelSetOf(w.descs[i].Proofs)&a.required&^r.given != 0 {
-					return
-				}
-			}
-		}
 		for i := range open {
 			if open[i] && w.descs[i].Cost == risk.Costly && a.level == 0 && modelSetOf(w.descs[i].Proofs)&a.required&^r.given == 0 {
 				open[i] = false
@@ -340,4 +333,77 @@ func (w *modelWorld) staged(s *modelScript, early bool, fault modelFault) (model
 	}
 	slices.Sort(names)
 	return modelShort{l.name, action, require}, names
+}
+
+// modelStopCase is an attempt and the answer of its full run.
+type modelStopCase struct {
+	w    *modelWorld
+	s    *modelScript
+	name string
+	full modelShort
+}
+
+// modelStopCases are attempts on which the stop decision without a fault is right.
+func modelStopCases(t *testing.T, b modelBudget) (out []modelStopCase) {
+	b.each(modelShape{errors: 0.5, staged: true}, func(r *rand.Rand, w *modelWorld, name string) {
+		for range b.attempts {
+			s := w.script(r)
+			full, _ := w.staged(s, false, faultNone)
+			early, skipped := w.staged(s, true, faultNone)
+			if full != early {
+				t.Fatalf("%s: full run %+v, early stop %+v skipped %v\n%s%s", name, full, early, skipped, w, s.print(w))
+			}
+			out = append(out, modelStopCase{w, s, name, full})
+		}
+	})
+	return out
+}
+
+// Every fault in the stop decision must show as a case in which early stop and full run differ: the check of
+// TestPropertyEarlyStop sees it.
+func TestPropertyEarlyStopFaults(t *testing.T) {
+	cases := modelStopCases(t, modelBudget{5, 160, 24})
+	for _, fault := range modelFaults {
+		t.Run(string(fault), func(t *testing.T) {
+			i := slices.IndexFunc(cases, func(c modelStopCase) bool {
+				early, _ := c.w.staged(c.s, true, fault)
+				return early != c.full
+			})
+			require.GreaterOrEqual(t, i, 0, "no counterexample among %d cases: the check does not see this fault", len(cases))
+			t.Logf("found by case %d: %s", i, cases[i].name)
+		})
+	}
+}
+
+// checkStopModel holds the model's stop decision against the engine's: same answers, and the same signals skipped.
+func checkStopModel(t *testing.T, shape modelShape, b modelBudget) {
+	b.each(shape, func(r *rand.Rand, w *modelWorld, name string) {
+		full, early := modelEngine(t, w, 1, nil), modelEngine(t, w, 0, nil)
+		for range b.attempts {
+			s := w.script(r)
+			x, y := full.Assess(context.Background(), s.attempt("")), early.Assess(context.Background(), s.attempt(""))
+			wantX, _ := w.staged(s, false, faultNone)
+			wantY, skipped := w.staged(s, true, faultNone)
+			if got := modelShortOf(x); !got.same(wantX) {
+				t.Fatalf("%s: full run %+v, model %+v\n%s%s", name, got, wantX, w, s.print(w))
+			}
+			if got := modelShortOf(y); !got.same(wantY) || !slices.Equal(y.Skipped, skipped) {
+				t.Fatalf("%s: early stop %+v skipped %v, model %+v skipped %v\n%s%s", name, got, y.Skipped, wantY, skipped, w, s.print(w))
+			}
+		}
+	})
+}
+
+// same compares but for Wait, which the stop model leaves out.
+func (a modelShort) same(b modelShort) bool {
+	if a.action == risk.Wait {
+		a.action = risk.Allow
+	}
+	return a == b
+}
+
+func TestPropertyStopModel(t *testing.T) {
+	for _, name := range []string{"healthy", "errors", "staged"} {
+		t.Run(name, func(t *testing.T) { checkStopModel(t, modelStopShapes[name], modelBudget{6, 60, 6}) })
+	}
 }

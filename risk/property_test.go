@@ -14,7 +14,24 @@ import (
 	"github.com/vestibule-go/vestibule/risk"
 )
 
-// modelEngine is an engine of the world's signals and policy, with full runs or early stop.
+// Properties of random policies and findings: the engine answers what the model does, early stop what the full run
+// does, and more evidence never helps the wrong side. Each has a short run here and a long one in soak_test.go.
+
+// modelBudget says which cases to try, and how many.
+type modelBudget struct {
+	seed             uint64
+	worlds, attempts int
+}
+
+// each calls f for every world with a source of randomness of its own, and a name for failures.
+func (b modelBudget) each(shape modelShape, f func(r *rand.Rand, w *modelWorld, name string)) {
+	for i := range b.worlds {
+		r := rand.New(rand.NewPCG(b.seed, uint64(i)))
+		f(r, newModelWorld(r, shape), fmt.Sprintf("seed %d world %d", b.seed, i))
+	}
+}
+
+// modelEngine is an engine of the world's signals and policy that asks everybody in a share of assessments.
 func modelEngine(t testing.TB, w *modelWorld, share float64, signals []risk.Signal) *risk.Engine {
 	spec := w.policy.Spec()
 	spec.Sampling = &share
@@ -27,9 +44,6 @@ func modelEngine(t testing.TB, w *modelWorld, share float64, signals []risk.Sign
 	require.NoError(t, err)
 	return e
 }
-
-// modelSeed names a case in failures.
-func modelSeed(seed uint64, n int) string { return fmt.Sprintf("seed %d case %d", seed, n) }
 
 func modelLines(s *risk.Assessment) []modelLine {
 	var out []modelLine
@@ -46,7 +60,10 @@ func modelSorted(lines []modelLine) []modelLine {
 }
 
 // modelDifference says how an assessment differs from the model's result; "" means not at all.
-func modelDifference(w *modelWorld, seg *modelSegment, s *risk.Assessment, m *modelResult, flows bool) string {
+func modelDifference(w *modelWorld, seg *modelSegment, s *risk.Assessment, m *modelResult) string {
+	if m.unsure {
+		return ""
+	}
 	var errs []string
 	for _, e := range s.Errors {
 		errs = append(errs, e.Signal)
@@ -55,18 +72,14 @@ func modelDifference(w *modelWorld, seg *modelSegment, s *risk.Assessment, m *mo
 	for _, v := range s.Reasons {
 		sum += v.Points
 	}
-	level := slices.IndexFunc(seg.levels, func(l modelLevel) bool { return l.name == s.Level })
-	want := slices.IndexFunc(seg.levels, func(l modelLevel) bool { return l.name == m.level })
-	if m.unsure {
-		return ""
-	}
+	got, want := modelSorted(modelLines(s)), modelSorted(m.judged.lines)
 	switch {
 	case s.Raw != m.judged.raw || s.Score != m.judged.score:
 		return fmt.Sprintf("score %d (%d), want %d (%d)", s.Score, s.Raw, m.judged.score, m.judged.raw)
 	case sum != s.Score:
 		return fmt.Sprintf("reasons add up to %d, score %d", sum, s.Score)
-	case !slices.Equal(modelSorted(modelLines(s)), modelSorted(m.judged.lines)):
-		return fmt.Sprintf("reasons\n%v, want\n%v", modelSorted(modelLines(s)), modelSorted(m.judged.lines))
+	case !slices.Equal(got, want):
+		return fmt.Sprintf("reasons\n%v, want\n%v", got, want)
 	case !slices.Equal(errs, m.errors) || s.Degraded != (len(errs) > 0):
 		return fmt.Sprintf("errors %v degraded %v, want %v", errs, s.Degraded, m.errors)
 	case len(s.Skipped) > 0:
@@ -74,9 +87,12 @@ func modelDifference(w *modelWorld, seg *modelSegment, s *risk.Assessment, m *mo
 	case !slices.Equal(s.ShadowRules, m.judged.shadows):
 		return fmt.Sprintf("shadow rules %v, want %v", s.ShadowRules, m.judged.shadows)
 	}
-	if !m.brute || (len(errs) > 0 && !w.shape.exact) {
-		if m.brute && level < want { // an error beats what it hides
-			return fmt.Sprintf("level %s, want at least %s", s.Level, m.level)
+	if !m.brute {
+		return ""
+	}
+	if len(errs) > 0 && !w.shape.exact {
+		if seg.named(s.Level) < seg.named(m.level) {
+			return fmt.Sprintf("level %s: the errors hide %s", s.Level, m.level)
 		}
 		return ""
 	}
@@ -95,55 +111,49 @@ func modelDifference(w *modelWorld, seg *modelSegment, s *risk.Assessment, m *mo
 	return ""
 }
 
-// checkModel compares full runs with the model: n worlds, some attempts each, continued as flows where shape says so.
-func checkModel(t *testing.T, shape modelShape, seed uint64, n int) {
+// checkModel compares full runs with the model, continued as flows where the shape says so.
+func checkModel(t *testing.T, shape modelShape, b modelBudget) {
 	brute, flows := 0, 0
-	for i := range n {
-		r := modelRand(seed, i)
-		w := newModelWorld(r, shape)
+	b.each(shape, func(r *rand.Rand, w *modelWorld, name string) {
 		e := modelEngine(t, w, 1, nil)
-		for k := range 4 {
+		for range b.attempts {
 			var flow *modelFlow
-			name, note := "", ""
-			if !shape.flows && modelChance(r, 0.1) {
-				name, note = "garbage", "unknown"
+			flowName, note, story := "", "", ""
+			if modelChance(r, 0.1) {
+				flowName, note = "garbage", "unknown"
 			}
-			story := ""
 			for step := range 4 {
 				s := w.script(r)
-				if step > 0 {
-					s.event = risk.SignUp
-				}
 				if shape.flows {
 					s.event = risk.SignUp // flows are bound to their event
 				}
 				story += fmt.Sprintf("step %d\n%s", step, s.print(w))
 				m := w.full(s, flow, note)
-				got := e.Assess(context.Background(), s.attempt(name))
-				if d := modelDifference(w, w.segmentOf(s), got, &m, shape.flows); d != "" {
-					t.Fatalf("%s attempt %d step %d: %s\n%s%s%+v\n%v", modelSeed(seed, i), k, step, d, w, story, got, got.Reasons)
+				got := e.Assess(context.Background(), s.attempt(flowName))
+				if d := modelDifference(w, w.segmentOf(s), got, &m); d != "" {
+					t.Fatalf("%s step %d: %s\n%s%s", name, step, d, w, story)
 				}
-				if m.brute && !m.unsure && len(m.errors) > 0 {
+				sure := m.brute && !m.unsure
+				if sure && len(m.errors) > 0 {
 					brute++
 				}
-				exact := m.brute && !m.unsure && (len(m.errors) == 0 || shape.exact)
-				if !shape.flows || !exact || m.flow == nil {
+				if !shape.flows || !sure || (len(m.errors) > 0 && !shape.exact) || m.flow == nil {
 					break
 				}
 				if got.Flow != "" {
-					name = got.Flow
+					flowName = got.Flow
 				}
 				flow, note = m.flow, ""
 				flows++
 			}
 		}
-	}
-	if n >= 100 {
-		require.True(t, shape.errors == 0 || brute > n/10, "the cases must bite: %d with errors", brute)
-		require.True(t, !shape.flows || flows > n/10, "the cases must bite: %d continued", flows)
-	}
+	})
+	require.True(t, shape.errors == 0 || brute > b.worlds/10, "the cases must bite: %d with errors", brute)
+	require.True(t, !shape.flows || flows > b.worlds/10, "the cases must bite: %d continued", flows)
 }
 
+// In "correlated" worlds one saying cannot fire all rules at once: there the engine's bound, leaf by leaf, may be
+// stricter than everything the erring signals could have said, and must never be milder.
 var modelShapes = map[string]modelShape{
 	"healthy":     {},
 	"errors":      {errors: 1, small: true, exact: true},
@@ -152,9 +162,9 @@ var modelShapes = map[string]modelShape{
 	"flow errors": {flows: true, errors: 0.5, small: true, exact: true},
 }
 
-func TestModelEqualsEngine(t *testing.T) {
+func TestPropertyModel(t *testing.T) {
 	for name, shape := range modelShapes {
-		t.Run(name, func(t *testing.T) { checkModel(t, shape, 1, 300) })
+		t.Run(name, func(t *testing.T) { checkModel(t, shape, modelBudget{1, 70, 8}) })
 	}
 }
 
@@ -166,118 +176,84 @@ func modelShortOf(s *risk.Assessment) modelShort {
 var modelStopShapes = map[string]modelShape{
 	"healthy": {},
 	"errors":  {errors: 1},
-	"flows":   {flows: true, errors: 0.3},
+	"staged":  {errors: 0.6, staged: true},
+	"flows":   {errors: 0.3, flows: true},
 }
 
-// checkEarlyStop compares early stop with full runs of the same engine's rules. Flows are continued on both sides.
-func checkEarlyStop(t *testing.T, shape modelShape, seed uint64, n int) {
+// checkEarlyStop compares early stop with full runs. Flows are continued on both sides.
+func checkEarlyStop(t *testing.T, shape modelShape, b modelBudget) {
 	skipped := 0
-	for i := range n {
-		r := modelRand(seed, i)
-		w := newModelWorld(r, shape)
+	b.each(shape, func(r *rand.Rand, w *modelWorld, name string) {
 		full, early := modelEngine(t, w, 1, nil), modelEngine(t, w, 0, nil)
-		for k := range 4 {
-			var nameF, nameE string
-			story := ""
+		for range b.attempts {
+			var flowFull, flowEarly, story string
 			s := w.script(r)
 			for step := range 3 {
 				story += fmt.Sprintf("step %d\n%s", step, s.print(w))
-				a, b := full.Assess(context.Background(), s.attempt(nameF)), early.Assess(context.Background(), s.attempt(nameE))
-				if modelShortOf(a) != modelShortOf(b) || !a.Until.Equal(b.Until) {
-					t.Fatalf("%s attempt %d step %d: full run %+v, early stop %+v skipped %v\n%s%s", modelSeed(seed, i), k, step,
-						modelShortOf(a), modelShortOf(b), b.Skipped, w, story)
+				x, y := full.Assess(context.Background(), s.attempt(flowFull)), early.Assess(context.Background(), s.attempt(flowEarly))
+				if modelShortOf(x) != modelShortOf(y) || !x.Until.Equal(y.Until) {
+					t.Fatalf("%s step %d: full run %+v, early stop %+v skipped %v\n%s%s", name, step,
+						modelShortOf(x), modelShortOf(y), y.Skipped, w, story)
 				}
-				skipped += len(b.Skipped)
-				if !shape.flows || a.Flow == "" {
+				skipped += len(y.Skipped)
+				if !shape.flows || x.Flow == "" {
 					break
 				}
-				nameF, nameE = a.Flow, b.Flow
+				flowFull, flowEarly = x.Flow, y.Flow
 				// The visitor brings more proofs; nothing else changes.
 				s = s.clone()
 				for j := range s.says {
-					if d := &w.descs[j]; s.says[j].kind == "says" && modelChance(r, 0.7) {
-						s.says[j].proofs = d.Proofs
+					if s.says[j].kind == "says" && modelChance(r, 0.7) {
+						s.says[j].proofs = w.descs[j].Proofs
 					}
 				}
 			}
 		}
-	}
-	if n >= 100 {
-		require.Greater(t, skipped, n/2, "the cases must bite")
-	}
+	})
+	require.Greater(t, skipped, b.worlds/2, "the cases must bite")
 }
 
 func TestPropertyEarlyStop(t *testing.T) {
 	for name, shape := range modelStopShapes {
-		t.Run(name, func(t *testing.T) { checkEarlyStop(t, shape, 3, 300) })
+		t.Run(name, func(t *testing.T) { checkEarlyStop(t, shape, modelBudget{3, 80, 6}) })
 	}
 }
 
-// checkStopModel runs the model's stop decision with a fault, and returns how many cases it took to find it out.
-func checkStopModel(shape modelShape, seed uint64, n int, fault modelFault) (found int, what string) {
-	for i := range n {
-		r := modelRand(seed, i)
-		w := newModelWorld(r, shape)
-		for k := range 8 {
-			s := w.script(r)
-			a, _ := w.staged(s, false, faultNone)
-			b, skipped := w.staged(s, true, fault)
-			if a != b && fault != faultNone {
-				if c, _ := w.staged(s, true, faultNone); a != c {
-					continue // not this fault's doing
-				}
+// A rule names a signal in error and one that is still open: whether it requires its proof for certain hangs on the
+// open one, and so does what the error may cost. Both ends of the open signal ask for the same, the middle for less.
+func TestPropertyEarlyStopErrorAndRule(t *testing.T) {
+	broken := risk.SignalFunc{Description: risk.Description{Name: "ip", Cost: risk.Local, OnError: risk.FailChallenge, Codes: []risk.Code{{Name: "tor", Points: 5}}},
+		Func: func(context.Context, *risk.Attempt, *risk.Finding) error { return errModel }}
+	open := risk.SignalFunc{Description: risk.Description{Name: "email", Cost: risk.Stored, OnError: risk.FailChallenge, Timeout: time.Hour,
+		Codes: []risk.Code{{Name: "new", Points: 1}, {Name: "burner", Points: 60}}},
+		Func: func(_ context.Context, a *risk.Attempt, f *risk.Finding) error {
+			if a.Channel != "quiet" {
+				f.Observe("new")
 			}
-			if a != b {
-				return i*8 + k, fmt.Sprintf("%s attempt %d: full run %+v, early stop %+v skipped %v\n%s%s", modelSeed(seed, i), k, a, b, skipped, w, s.print(w))
-			}
-		}
+			return nil
+		}}
+	prover := risk.SignalFunc{Description: risk.Description{Name: "phone", Cost: risk.Local, OnError: risk.FailReview, Proofs: []risk.Proof{risk.ProofHuman, risk.ProofPhone}},
+		Func: func(_ context.Context, _ *risk.Attempt, f *risk.Finding) error {
+			f.Prove(risk.ProofPhone)
+			return nil
+		}}
+	signals := []risk.Signal{broken, open, prover}
+	assess := func(share float64, channel string) *risk.Assessment {
+		p, err := risk.NewPolicy(risk.PolicySpec{Name: "x", Sampling: &share,
+			Segments: []risk.Segment{{Name: "all", Levels: []risk.Level{
+				{Name: "allow", Range: &[2]int{0, 60}, Action: risk.Allow},
+				{Name: "challenge", Range: &[2]int{61, 100}, Action: risk.Challenge, Require: []risk.Proof{risk.ProofHuman, risk.ProofPhone}}}}},
+			Groups: map[string]risk.Group{"email": {Hi: 100}},
+			Rules:  []risk.Rule{{Name: "r", When: "email.new || ip.tor", Require: []risk.Proof{risk.ProofPhone}}}})
+		require.NoError(t, err)
+		e, err := risk.NewEngine(p, signals, &risk.Options{Budget: time.Hour})
+		require.NoError(t, err)
+		return e.Assess(t.Context(), &risk.Attempt{Channel: channel})
 	}
-	return -1, ""
-}
-
-func TestPropertyEarlyStopFaults(t *testing.T) {
-	for _, fault := range modelFaults {
-		t.Run(string(fault), func(t *testing.T) {
-			found, _ := checkStopModel(modelShape{errors: 0.6}, 4, 4000, fault)
-			require.GreaterOrEqual(t, found, 0, "no counterexample: the check does not see this fault")
-			t.Logf("found after %d attempts", found)
-		})
-	}
-}
-
-// checkStaged holds the model's stop decision against the engine's: the same signals are skipped.
-func checkStaged(t *testing.T, shape modelShape, seed uint64, n int) {
-	for i := range n {
-		r := modelRand(seed, i)
-		w := newModelWorld(r, shape)
-		full, early := modelEngine(t, w, 1, nil), modelEngine(t, w, 0, nil)
-		for k := range 4 {
-			s := w.script(r)
-			a, b := full.Assess(context.Background(), s.attempt("")), early.Assess(context.Background(), s.attempt(""))
-			wantA, _ := w.staged(s, false, faultNone)
-			wantB, skipped := w.staged(s, true, faultNone)
-			if got := modelShortOf(a); !sameShort(got, wantA, a) {
-				t.Fatalf("%s attempt %d: full run %+v, model %+v\n%s%s", modelSeed(seed, i), k, got, wantA, w, s.print(w))
-			}
-			if got := modelShortOf(b); !sameShort(got, wantB, b) || !slices.Equal(b.Skipped, skipped) {
-				t.Fatalf("%s attempt %d: early stop %+v skipped %v, model %+v skipped %v\n%s%s", modelSeed(seed, i), k, got, b.Skipped, wantB, skipped, w, s.print(w))
-			}
-		}
-	}
-}
-
-// sameShort compares but for Wait, which the stop model leaves out.
-func sameShort(got, want modelShort, s *risk.Assessment) bool {
-	if got.action == risk.Wait {
-		got.action = risk.Allow
-	}
-	return got == want
-}
-
-func TestPropertyStopModel(t *testing.T) {
-	for name, shape := range modelStopShapes {
-		t.Run(name, func(t *testing.T) { checkStaged(t, shape, 5, 300) })
-	}
+	full, early := assess(1, ""), assess(0, "")
+	require.Equal(t, modelShortOf(full), modelShortOf(early), "skipped %v", early.Skipped)
+	// The same rule, and more bad evidence.
+	require.GreaterOrEqual(t, full.Action, assess(1, "quiet").Action, "email.new is bad evidence")
 }
 
 // modelAssess judges a new attempt, and says which signals were not asked.
@@ -295,12 +271,11 @@ func engineAssess(t testing.TB, share float64) func(w *modelWorld) modelAssess {
 
 // checkMonotone adds bad evidence, and good evidence, to attempts whose missing proofs can all be had: the action must
 // not fall, and not rise.
-func checkMonotone(t *testing.T, shape modelShape, seed uint64, n int, make func(w *modelWorld) modelAssess) {
-	for i := range n {
-		r := modelRand(seed, i)
-		w := newModelWorld(r, shape)
+func checkMonotone(t *testing.T, shape modelShape, b modelBudget, make func(w *modelWorld) modelAssess) {
+	shape.calm = true
+	b.each(shape, func(r *rand.Rand, w *modelWorld, name string) {
 		assess := make(w)
-		for k := range 4 {
+		for range b.attempts {
 			s := w.script(r)
 			for j := range s.says {
 				s.says[j].retry = time.Time{} // Wait is about time, not about evidence
@@ -313,11 +288,11 @@ func checkMonotone(t *testing.T, shape modelShape, seed uint64, n int, make func
 				w.addEvidence(r, more, bad)
 				before, after := w.sameHearing(assess, s.clone(), more)
 				if (bad && after.action < before.action) || (!bad && after.action > before.action) {
-					t.Fatalf("%s attempt %d: bad=%v %+v, with more evidence %+v\n%s%swith more\n%s", modelSeed(seed, i), k, bad, before, after, w, s.print(w), more.print(w))
+					t.Fatalf("%s: bad=%v %+v, with more evidence %+v\n%s%swith more\n%s", name, bad, before, after, w, s.print(w), more.print(w))
 				}
 			}
 		}
-	}
+	})
 }
 
 // sameHearing judges two attempts, silencing in both the signals that only one of them gets asked: what a step-up
@@ -352,7 +327,30 @@ func (w *modelWorld) addEvidence(r *rand.Rand, s *modelScript, bad bool) {
 func TestPropertyMonotone(t *testing.T) {
 	for name, errs := range map[string]float64{"healthy": 0, "errors": 0.6} {
 		t.Run(name, func(t *testing.T) {
-			checkMonotone(t, modelShape{calm: true, errors: errs}, 8, 300, engineAssess(t, 1))
+			checkMonotone(t, modelShape{errors: errs}, modelBudget{8, 150, 5}, engineAssess(t, 1))
 		})
+	}
+}
+
+// Bad evidence that makes a rule require one more proof does not turn a review, or a block, into a challenge.
+func TestPropertyProofsSoftenNothing(t *testing.T) {
+	for _, action := range []risk.Action{risk.Review, risk.Block} {
+		ip := risk.SignalFunc{Description: risk.Description{Name: "ip", Cost: risk.Local, OnError: risk.FailOpen,
+			Codes: []risk.Code{{Name: "tor", Points: 5}}, Proofs: []risk.Proof{risk.ProofDevice, risk.ProofPhone}},
+			Func: func(_ context.Context, a *risk.Attempt, f *risk.Finding) error {
+				f.Prove(risk.ProofDevice)
+				if a.Channel == "tor" {
+					f.Observe("tor")
+				}
+				return nil
+			}}
+		p, err := risk.NewPolicy(risk.PolicySpec{Name: "x",
+			Segments: []risk.Segment{{Name: "all", Levels: []risk.Level{{Name: "strict", Range: &[2]int{0, 100}, Action: action, Require: []risk.Proof{risk.ProofDevice}}}}},
+			Rules:    []risk.Rule{{Name: "r", When: "ip.tor", Require: []risk.Proof{risk.ProofPhone}}}})
+		require.NoError(t, err)
+		e, err := risk.NewEngine(p, []risk.Signal{ip}, nil)
+		require.NoError(t, err)
+		require.Equal(t, action, e.Assess(t.Context(), &risk.Attempt{}).Action)
+		require.Equal(t, action, e.Assess(t.Context(), &risk.Attempt{Channel: "tor"}).Action)
 	}
 }

@@ -175,9 +175,9 @@ func (r *run) recordDecision() {
 	}
 	d := &Decision{Attempt: r.attempt, Assessment: &r.out.Assessment, Findings: r.tell()}
 	var wg sync.WaitGroup
-	for _, s := range r.e.sinks {
+	for i, s := range r.e.sinks {
 		wg.Go(func() {
-			_, err := patient(&r.e.sinkGate, r.base, time.Until(r.deadline), r.e.budget, func(ctx context.Context) (struct{}, error) {
+			_, err := patient(&r.e.sinkGate[i], r.base, time.Until(r.deadline), r.e.budget, func(ctx context.Context) (struct{}, error) {
 				return struct{}{}, s.Record(ctx, d)
 			})
 			if err != nil {

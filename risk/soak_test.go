@@ -1,61 +1,79 @@
 package risk_test
 
 import (
-	"fmt"
 	"os"
-	"strconv"
 	"testing"
 )
 
-var tempMendThen = os.Getenv("MEND_THEN") != ""
-var tempMendProofs = os.Getenv("MEND_PROOFS") != ""
-var tempMendGate = os.Getenv("MEND_GATE") != ""
-var tempAsIs = os.Getenv("ASIS") != ""
+// The long runs of the properties: millions of cases, about a quarter of an hour on two cores. `make soak` runs them.
 
-func soakN() int { n, _ := strconv.Atoi(os.Getenv("N")); return n }
-
-func TestSoakModelEqualsEngine(t *testing.T) {
-	if soakN() == 0 {
-		t.Skip()
+func soak(t *testing.T) {
+	t.Helper()
+	if os.Getenv("VESTIBULE_SOAK") != "1" {
+		t.Skip("long: set VESTIBULE_SOAK=1")
 	}
+}
+
+func TestSoakModel(t *testing.T) {
+	soak(t)
 	for name, shape := range modelShapes {
-		t.Run(name, func(t *testing.T) { checkModel(t, shape, 2, soakN()) })
+		t.Run(name, func(t *testing.T) { checkModel(t, shape, modelBudget{101, 15_000, 40}) })
+	}
+}
+
+func TestSoakEarlyStop(t *testing.T) {
+	soak(t)
+	for name, shape := range modelStopShapes {
+		t.Run(name, func(t *testing.T) { checkEarlyStop(t, shape, modelBudget{102, 20_000, 30}) })
 	}
 }
 
 func TestSoakStopModel(t *testing.T) {
-	if soakN() == 0 {
-		t.Skip()
-	}
-	found, what := checkStopModel(modelShape{errors: 0.6}, 6, soakN(), faultNone)
-	t.Log(found, what)
-}
-func TestSoakStop(t *testing.T) {
-	if soakN() == 0 {
-		t.Skip()
-	}
-	for name, shape := range modelStopShapes {
-		t.Run(name, func(t *testing.T) { checkEarlyStop(t, shape, 7, soakN()) })
+	soak(t)
+	for _, name := range []string{"healthy", "errors", "staged"} {
+		t.Run(name, func(t *testing.T) { checkStopModel(t, modelStopShapes[name], modelBudget{103, 15_000, 20}) })
 	}
 }
 
-func TestSoakMono(t *testing.T) {
-	if soakN() == 0 {
-		t.Skip()
-	}
-	for _, errs := range []float64{0, 0.6} {
-		checkMonotone(t, modelShape{errors: errs, calm: true}, 8, soakN(), func(w *modelWorld) modelAssess {
-			return func(s *modelScript) (modelShort, []string) { return w.staged(s, false, faultNone) }
+func TestSoakMonotone(t *testing.T) {
+	soak(t)
+	for name, errs := range map[string]float64{"healthy": 0, "errors": 0.6} {
+		t.Run(name, func(t *testing.T) {
+			checkMonotone(t, modelShape{errors: errs}, modelBudget{104, 20_000, 25}, engineAssess(t, 1))
 		})
 	}
 }
-func TestSoakMonoEngine(t *testing.T) {
-	if soakN() == 0 {
-		t.Skip()
-	}
-	for _, errs := range []float64{0, 0.6} {
-		t.Run(fmt.Sprint(errs), func(t *testing.T) {
-			checkMonotone(t, modelShape{errors: errs, calm: true}, 8, soakN(), engineAssess(t, 1))
+
+func TestSoakForcedErrorNeverPays(t *testing.T) {
+	soak(t)
+	for name, calm := range map[string]bool{"anything given": false, "everything obtainable": true} {
+		t.Run(name, func(t *testing.T) {
+			checkForcedError(t, modelShape{errors: 0.4, calm: calm}, modelBudget{105, 20_000, 10}, engineAssess(t, 1))
 		})
 	}
+}
+
+func TestSoakDenyIsNeverOutvoted(t *testing.T) {
+	soak(t)
+	checkDeny(t, modelBudget{106, 20_000, 30})
+}
+
+func TestSoakChallengeRequiresSomething(t *testing.T) {
+	soak(t)
+	checkChallenge(t, modelBudget{107, 15_000, 40})
+}
+
+func TestSoakSecondFinisherIsRefused(t *testing.T) {
+	soak(t)
+	checkFinishers(t, modelBudget{108, 15_000, 20})
+}
+
+func TestSoakOrderAndTiming(t *testing.T) {
+	soak(t)
+	checkOrder(t, modelBudget{109, 5_000, 6})
+}
+
+func TestSoakConditions(t *testing.T) {
+	soak(t)
+	checkConditions(t, modelBudget{110, 15_000, 40})
 }
