@@ -2,6 +2,7 @@ package risk
 
 import (
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -106,6 +107,9 @@ type SignalError struct {
 func (e SignalError) Error() string {
 	return fmt.Sprintf("risk: signal %s could not tell: %s", e.Signal, e.Cause)
 }
+
+// Format prints Error for every verb: what the signal gave as cause may hold data of the visitor.
+func (e SignalError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
 
 // Unwrap returns the cause as the signal gave it.
 func (e SignalError) Unwrap() error { return e.Err }

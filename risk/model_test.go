@@ -206,7 +206,7 @@ func (s *modelScript) print(w *modelWorld) string {
 	return b.String()
 }
 
-// --- section 2: levels
+// --- levels
 
 // answer is what the level says: rules and flow may require more than the level does.
 func (l *modelLevel) answer(required, given, can modelSet) (risk.Action, modelSet) {
@@ -265,7 +265,7 @@ func (s *modelSegment) floorLevel(a risk.Action) int {
 	return s.proven(a)
 }
 
-// --- section 3: conditions, in Kleene's logic: a comparison with an unknown fact is neither true nor false
+// --- conditions, in Kleene's logic: a comparison with an unknown fact is neither true nor false
 
 type modelTruth int8
 
@@ -352,7 +352,7 @@ func (s *modelScene) test(e *modelExpr) modelTruth {
 	return modelBool(modelCompare(float64(s.score), e.cmp, e.num))
 }
 
-// --- section 1: score
+// --- score
 
 // modelPoints is one contribution, before decay.
 type modelPoints struct {
@@ -526,7 +526,7 @@ func (s *modelSegment) scored(score int) int {
 	return slices.IndexFunc(s.levels, func(l modelLevel) bool { return l.lo <= score && score <= l.hi })
 }
 
-// --- section 4: errors
+// --- errors
 
 // modelAnswer is level and required proofs with errors taken into account.
 type modelAnswer struct {

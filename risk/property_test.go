@@ -271,10 +271,10 @@ func engineAssess(t testing.TB, share float64) func(w *modelWorld) modelAssess {
 
 // checkMonotone adds bad evidence, and good evidence, to attempts whose missing proofs can all be had: the action must
 // not fall, and not rise.
-func checkMonotone(t *testing.T, shape modelShape, b modelBudget, make func(w *modelWorld) modelAssess) {
+func checkMonotone(t *testing.T, shape modelShape, b modelBudget, assessor func(w *modelWorld) modelAssess) {
 	shape.calm = true
 	b.each(shape, func(r *rand.Rand, w *modelWorld, name string) {
-		assess := make(w)
+		assess := assessor(w)
 		for range b.attempts {
 			s := w.script(r)
 			for j := range s.says {

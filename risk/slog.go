@@ -2,6 +2,8 @@ package risk
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -64,6 +66,12 @@ func (s *Assessment) LogValue() slog.Value {
 	}
 	return slog.GroupValue(attrs...)
 }
+
+// String is the assessment in a line: what it logs as.
+func (s *Assessment) String() string { return "assessment " + s.LogValue().String() }
+
+// Format prints String for every verb: package fmt would else print what the engine keeps of the attempt.
+func (s Assessment) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // String is the reason in a line: "ip.tor +22 (network)".
 func (r Reason) String() string {
