@@ -41,7 +41,7 @@ type SinkFunc func(ctx context.Context, d *Decision) error
 func (f SinkFunc) Record(ctx context.Context, d *Decision) error { return f(ctx, d) }
 
 // Hooks observe an engine. Each may be nil. They are called on the engine's goroutines, several at once, and must not
-// block.
+// block; their panics are swallowed.
 type Hooks struct {
 	Assessed    func(s *Assessment)
 	SignalError func(e SignalError)
@@ -181,41 +181,49 @@ func (e *Engine) Descriptions() []Description {
 	return out
 }
 
-// hooks calls Hooks that are set.
+// hooks calls Hooks that are set, and survives what they do.
 type hooks Hooks
+
+func hush() { _ = recover() }
 
 func (h *hooks) assessed(s *Assessment) {
 	if h.Assessed != nil {
+		defer hush()
 		h.Assessed(s)
 	}
 }
 
 func (h *hooks) signalError(e SignalError) {
 	if h.SignalError != nil {
+		defer hush()
 		h.SignalError(e)
 	}
 }
 
 func (h *hooks) late(signal string, took time.Duration) {
 	if h.Late != nil {
+		defer hush()
 		h.Late(signal, took)
 	}
 }
 
 func (h *hooks) sinkError(err error) {
 	if h.SinkError != nil {
+		defer hush()
 		h.SinkError(err)
 	}
 }
 
 func (h *hooks) flowError(op string, err error) {
 	if h.FlowError != nil {
+		defer hush()
 		h.FlowError(op, err)
 	}
 }
 
 func (h *hooks) settleError(signal string, err error) {
 	if h.SettleError != nil {
+		defer hush()
 		h.SettleError(signal, err)
 	}
 }

@@ -1,6 +1,8 @@
 package risk
 
 import (
+	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"time"
@@ -110,6 +112,14 @@ func (f *Finding) Retry(at time.Time) {
 // Receipt leaves a text that is handed back to this signal's Settle, is kept by flows and never logged. A counting
 // signal that has charged leaves one, and is then not asked again when its flow continues. At most 4 KiB.
 func (f *Finding) Receipt(s string) { f.receipt = s }
+
+// Format prints the codes for every verb: facts, receipt and proofs are not for logs.
+func (f Finding) Format(s fmt.State, _ rune) {
+	_, _ = io.WriteString(s, "finding")
+	for o := range f.Observations() {
+		_, _ = io.WriteString(s, " "+clip(o.Code))
+	}
+}
 
 // Observations yields the codes reported, in order.
 func (f *Finding) Observations() iter.Seq[Observation] {

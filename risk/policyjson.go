@@ -67,6 +67,8 @@ type reader struct {
 	problems
 	data []byte
 	dec  *json.Decoder
+
+	at, line, column int // where next was last asked, from 0
 }
 
 func (r *reader) read() (*node, error) {
@@ -82,22 +84,28 @@ func (r *reader) read() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	end := r.next()
 	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, r.fail(r.next(), "data after the policy")
+		return nil, r.fail(end, "data after the policy")
 	}
 	return root, nil
 }
 
-// next is where the next token starts.
+// next is where the next token starts. It goes on from where it was last asked.
 func (r *reader) next() position {
 	i := int(r.dec.InputOffset())
 	for i < len(r.data) && bytes.IndexByte([]byte(" \t\r\n,:"), r.data[i]) >= 0 {
 		i++
 	}
-	before := r.data[:i]
-	line := 1 + bytes.Count(before, []byte("\n"))
-	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
-	return position{line, column}
+	passed := r.data[r.at:i]
+	if n := bytes.Count(passed, []byte("\n")); n > 0 {
+		r.line += n
+		r.column = 0
+		passed = passed[bytes.LastIndexByte(passed, '\n')+1:]
+	}
+	r.column += utf8.RuneCount(passed)
+	r.at = i
+	return position{r.line + 1, r.column + 1}
 }
 
 func (r *reader) fail(at position, msg string) error {
@@ -221,6 +229,9 @@ func (r *reader) fields(n *node, path string, known map[string]func(n *node, pat
 func (r *reader) each(n *node, path string, read func(n *node, path string)) {
 	if r.want(n, path, kindArray) {
 		for i, v := range n.items {
+			if len(r.errs) >= mostProblems {
+				return
+			}
 			read(v, element(path, i))
 		}
 	}

@@ -1,0 +1,507 @@
+package risktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vestibule-go/vestibule/risk"
+)
+
+// The bounds [Conform] holds signals to.
+const (
+	// Grace is how long after the end of its context Evaluate may take to return.
+	Grace = time.Second
+	// LocalMedian is what a Local signal's Evaluate, and any signal's Applies, takes at most for an ordinary attempt, as
+	// the best of three medians of 31 calls.
+	LocalMedian = 2 * time.Millisecond
+	// LocalHuge is what Evaluate of a Local signal takes at most for an attempt of megabytes, as the best of three calls.
+	LocalHuge = 250 * time.Millisecond
+)
+
+// Conform checks a signal against the contract of [risk.Signal], and returns all faults found, joined, or nil:
+//
+//   - NewEngine accepts its description, which is the same each time;
+//   - what it says stays within that description, it returns, does not panic, does not write to the attempt, and keeps
+//     to its timeout and context, for the given attempts and for hostile ones: no evidence, evidence of other types,
+//     empty and huge fields, invalid UTF-8, control characters, odd addresses and times, all proofs asked for or none,
+//     needed facts there or not;
+//   - what a visitor sends never makes it return an error when it can judge the given attempts (none: an empty one);
+//   - a Local signal does not block, and Applies is cheap;
+//   - errors, text facts and receipts hold no personal data of the attempt in clear or as a plain hash (device tags
+//     are keyed, and may);
+//   - it leaves no goroutines behind, and works for several callers at once (run it with -race);
+//   - what it asks clients for can be marshalled as JSON.
+//
+// Give attempts, with evidence, that lead the signal through all it does; hostile ones are made of the first. The signal
+// must be wired to fakes: it is asked several hundred times, and counts or spends what it counts or spends. Conform
+// measures real time and cannot be used inside a testing/synctest bubble.
+func Conform(s risk.Signal, attempts ...*risk.Attempt) error {
+	c := &conformer{signal: s, seed: maphash.MakeSeed(), canary: NewCanary()}
+	if !c.describe() {
+		return c.err()
+	}
+	c.id = fmt.Sprintf("%s-%p-%d", c.desc.Name, c, time.Now().UnixNano())
+	for i, a := range attempts {
+		if a == nil {
+			return fmt.Errorf("risktest: attempt %d is nil", i)
+		}
+		c.given = append(c.given, probe{label: fmt.Sprintf("given attempt %d", i), attempt: a})
+		c.canary.watchAttempt(a)
+	}
+	if len(c.given) == 0 {
+		c.given = []probe{{label: "an empty attempt", attempt: &risk.Attempt{Event: risk.SignUp}}}
+	}
+	for _, stage := range []func(){c.ordinary, c.hostile, c.planted, c.contexts, c.prompt, c.asks, c.concurrent, c.leaks} {
+		if stage(); c.stuck {
+			break
+		}
+	}
+	return c.err()
+}
+
+type conformer struct {
+	signal risk.Signal
+	desc   risk.Description
+	id     string
+	seed   maphash.Seed
+	canary *Canary
+	given  []probe
+	errs   []error
+	stuck  bool // a call has not returned: further ones would hang too
+	writes bool // it writes to attempts: several callers at once would only race
+	fails  bool // it cannot judge an ordinary attempt: its errors say nothing about hostile ones
+}
+
+const mostFaults = 20
+
+func (c *conformer) fault(format string, args ...any) {
+	err := fmt.Errorf("risktest: signal %s: %w", clip(c.desc.Name), fmt.Errorf(format, args...))
+	for _, e := range c.errs {
+		if e.Error() == err.Error() {
+			return
+		}
+	}
+	if len(c.errs) < mostFaults {
+		c.errs = append(c.errs, err)
+	}
+}
+
+func (c *conformer) err() error { return errors.Join(c.errs...) }
+
+// describe checks the description.
+func (c *conformer) describe() (ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.fault("Describe panicked: %v", p)
+			ok = false
+		}
+	}()
+	if c.signal == nil {
+		c.fault("it is nil")
+		return false
+	}
+	c.desc = c.signal.Describe()
+	for range 3 {
+		if !reflect.DeepEqual(c.signal.Describe(), c.desc) {
+			c.fault("Describe does not always answer the same")
+			return false
+		}
+	}
+	signals := []risk.Signal{c.signal}
+	if _, err := risk.NewEngine(risk.DefaultPolicy(signals), signals, nil); err != nil {
+		c.fault("an engine refuses it: %w", err)
+		return false
+	}
+	for _, d := range c.desc.Collects {
+		if d.What == "" || d.Why == "" || d.Form == "" || d.Keep < 0 {
+			c.fault("Collects: a line without What, Why or Form, or with a negative Keep")
+		}
+	}
+	return true
+}
+
+// told are the ways an attempt can be handed to the signal. The first plain ones hold nothing odd beside the attempt.
+func (c *conformer) told(a *risk.Attempt) []*risk.Attempt {
+	out := []*risk.Attempt{risk.Rehearse(a, nil, false, nil), risk.Rehearse(a, c.desc.Proofs, true, nil)}
+	if len(c.desc.Needs) == 0 {
+		return out
+	}
+	numbers, texts := map[string]risk.Value{}, map[string]risk.Value{}
+	for _, need := range c.desc.Needs {
+		numbers[need], texts[need] = risk.NumberValue(-1e300), risk.TextValue("\xff")
+	}
+	return append(out, risk.Rehearse(a, c.desc.Proofs, true, numbers), risk.Rehearse(a, nil, false, texts))
+}
+
+// plain is how many of the ways in told hold nothing odd.
+const plain = 2
+
+// context is what the engine gives the signal.
+func (c *conformer) context() (context.Context, context.CancelFunc) {
+	if c.desc.Cost == risk.Local {
+		return context.WithoutCancel(context.Background()), func() {}
+	}
+	return context.WithTimeout(context.Background(), timeoutOf(c.desc))
+}
+
+// call asks once and checks all that must hold of any call.
+func (c *conformer) call(label string, a *risk.Attempt) (out answer, asked bool) {
+	return c.callIn(c.context, label, a)
+}
+
+// callIn is call in a context made when all else is ready.
+func (c *conformer) callIn(make func() (context.Context, context.CancelFunc), label string, a *risk.Attempt) (out answer, asked bool) {
+	own := *a
+	before := fingerprint(&own, c.seed)
+	defer func() {
+		if !out.hung && fingerprint(&own, c.seed) != before {
+			c.fault("on %s: it writes to the attempt", label)
+			c.writes = true
+		}
+	}()
+	switch ok, err := applies(c.signal, &own); {
+	case err != nil:
+		c.fault("on %s: %w", label, err)
+		return answer{}, false
+	case !ok:
+		return answer{}, false
+	}
+	ctx, cancel := make()
+	defer cancel()
+	patience := timeoutOf(c.desc) + Grace
+	if c.desc.Cost == risk.Local {
+		patience = max(patience, 10*time.Second)
+	}
+	if d, ok := ctx.Deadline(); ok {
+		patience = max(0, time.Until(d)) + Grace
+	} else if ctx.Err() != nil {
+		patience = Grace
+	}
+	out = ask(ctx, c.signal, &own, patience)
+	switch {
+	case out.hung:
+		c.fault("on %s: Evaluate has not returned %v after its context's end: it must honour its context", label, Grace)
+		c.stuck = true
+	case out.cause == risk.CausePanic:
+		c.fault("on %s: %w", label, out.err)
+	case out.err == nil:
+		if err := check(c.desc, out.finding); err != nil {
+			c.fault("on %s: it %w", label, err)
+		}
+	}
+	if !out.hung {
+		c.private(label, out)
+	}
+	return out, true
+}
+
+// mostText is how long an error may be.
+const mostText = 16 << 10
+
+// private looks for personal data in what leaves the signal.
+func (c *conformer) private(label string, out answer) {
+	search := func(what, text string) {
+		if len(text) > mostText {
+			c.fault("on %s: %s is %d bytes long: it repeats what the visitor sent", label, what, len(text))
+			return
+		}
+		for _, l := range c.canary.Search(text) {
+			if l.Field == FieldDevice {
+				continue // a keyed tag already
+			}
+			c.fault("on %s: %s holds the attempt's %s (%s)", label, what, l.Field, l.Form)
+		}
+	}
+	if out.err != nil && out.cause != risk.CausePanic {
+		search("the error", fmt.Sprintf("%v %+v", out.err, out.err))
+		return
+	}
+	for f := range out.finding.Facts() {
+		search("fact "+clip(f.Name), f.Value.Text())
+	}
+	search("the receipt", out.finding.ReceiptText())
+}
+
+func (c *conformer) ordinary() {
+	for _, p := range c.given {
+		for i, a := range c.told(p.attempt) {
+			out, asked := c.call(p.label, a)
+			if c.stuck {
+				return
+			}
+			c.fails = c.fails || (asked && i < plain && out.err != nil)
+		}
+	}
+}
+
+func (c *conformer) hostile() {
+	probes := hostile(c.given[0].attempt)
+	if len(c.given) > 1 {
+		for _, p := range c.given[1:] {
+			probes = append(probes, hostileEvidence(p.attempt)...)
+		}
+	}
+	probes = append(probes, probe{label: "an empty attempt", attempt: &risk.Attempt{}})
+	for _, p := range probes {
+		ways := c.told(p.attempt)
+		if p.huge {
+			ways = ways[:plain]
+		}
+		for i, a := range ways {
+			out, asked := c.call(p.label, a)
+			if c.stuck {
+				return
+			}
+			// On a busy machine a call can run out of time by chance: it has three.
+			for range 2 {
+				if asked && i < plain && !c.fails && out.cause == risk.CauseTimeout && !c.stuck {
+					out, asked = c.call(p.label, a)
+				}
+			}
+			if asked && p.visitor && i < plain && !c.fails && out.err != nil && out.cause != risk.CausePanic {
+				c.fault("on %s: it returns an error (%T) for what a visitor sent: that is a code with State Absent or Invalid", p.label, out.err)
+			}
+			if c.desc.Cost == risk.Local && p.huge {
+				c.huge(p.label, a, out.took)
+			}
+		}
+	}
+}
+
+// huge checks how long a Local signal takes for megabytes: the quickest of three calls.
+func (c *conformer) huge(label string, a *risk.Attempt, took time.Duration) {
+	ctx, cancel := c.context()
+	defer cancel()
+	for range 2 {
+		if took <= LocalHuge {
+			return
+		}
+		took = min(took, ask(ctx, c.signal, a, 0).took)
+	}
+	if took > LocalHuge {
+		c.fault("on %s: a Local signal takes %v, at most %v", label, took, LocalHuge)
+	}
+}
+
+// planted tries attempts full of values that must not come out, in good times and bad.
+func (c *conformer) planted() {
+	for _, p := range c.given {
+		v4 := risk.Rehearse(p.attempt, nil, false, nil)
+		c.canary.Plant(v4)
+		for _, t := range evidenceTypes(p.attempt) {
+			risk.Attach(v4, filled(t, c.canary.Value(FieldEvidence)))
+		}
+		v6 := risk.Rehearse(v4, nil, false, nil)
+		v6.IP = c.canary.AttemptIPv6().IP
+		for _, a := range append(c.told(v4), c.told(v6)...) {
+			c.call("an attempt with canaries", a)
+			if !c.stuck && c.desc.Cost != risk.Local {
+				c.callIn(cancelled, "an attempt with canaries and a cancelled context", a)
+			}
+			if c.stuck {
+				return
+			}
+		}
+	}
+}
+
+// cancelled makes a context that has ended.
+func cancelled() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx, cancel
+}
+
+// contexts tries contexts that have ended or end soon.
+func (c *conformer) contexts() {
+	if c.desc.Cost == risk.Local {
+		return
+	}
+	for _, p := range c.given {
+		a := risk.Rehearse(p.attempt, c.desc.Proofs, true, nil)
+		if c.callIn(cancelled, p.label+", context cancelled", a); c.stuck {
+			return
+		}
+		for _, left := range []time.Duration{0, time.Millisecond} {
+			c.callIn(func() (context.Context, context.CancelFunc) {
+				return context.WithTimeout(context.Background(), left)
+			}, fmt.Sprintf("%s, %v left", p.label, left), a)
+			if c.stuck {
+				return
+			}
+		}
+	}
+}
+
+// prompt checks that what runs on the caller's goroutine is quick and does not wait.
+func (c *conformer) prompt() {
+	_, applier := unwrapped[risk.Applier](c.signal)
+	for _, p := range c.given {
+		a := risk.Rehearse(p.attempt, c.desc.Proofs, true, nil)
+		if applier {
+			if m := median(func() { _, _ = applies(c.signal, a) }); m > LocalMedian {
+				c.fault("on %s: Applies takes %v in the median, at most %v", p.label, m, LocalMedian)
+			}
+		}
+		if c.desc.Cost != risk.Local {
+			continue
+		}
+		ctx, cancel := c.context()
+		defer cancel()
+		if ok, err := applies(c.signal, a); !ok || err != nil {
+			continue
+		}
+		if m := median(func() { ask(ctx, c.signal, a, 0) }); m > LocalMedian {
+			c.fault("on %s: a Local signal takes %v in the median, at most %v", p.label, m, LocalMedian)
+		}
+		if state := c.blocks(ctx, a); state != "" {
+			c.fault("on %s: a Local signal blocks (%s): declare it Stored or Remote", p.label, state)
+		}
+	}
+}
+
+// median is the best of up to three medians: a busy machine only ever makes them longer.
+func median(f func()) time.Duration {
+	best := time.Duration(math.MaxInt64)
+	for range 3 {
+		var took [31]time.Duration
+		for i := range took {
+			begun := time.Now()
+			f()
+			took[i] = time.Since(begun)
+		}
+		slices.Sort(took[:])
+		if best = min(best, took[len(took)/2]); best <= LocalMedian {
+			break
+		}
+	}
+	return best
+}
+
+// blocks looks at the goroutine of a call and returns what it waits for, when it is seen waiting in two calls of three.
+func (c *conformer) blocks(ctx context.Context, a *risk.Attempt) string {
+	seen, state := 0, ""
+	for range 3 {
+		watch, done := make(chan uint64, 1), make(chan struct{})
+		go func() {
+			defer close(done)
+			askWatched(ctx, c.signal, a, 0, watch)
+		}()
+		id, begun := <-watch, time.Now()
+	look:
+		for {
+			select {
+			case <-done:
+				break look
+			default:
+				runtime.Gosched()
+			}
+			// Timers are too coarse to look at what takes a millisecond.
+			if took := time.Since(begun); took < 50*time.Microsecond {
+				continue
+			} else if took > 10*time.Millisecond {
+				time.Sleep(time.Millisecond)
+			}
+			if s := blockedIn(id); s != "" {
+				state = s
+				seen++
+				break
+			}
+		}
+		<-done
+	}
+	if seen < 2 {
+		return ""
+	}
+	return state
+}
+
+// asks checks what clients are asked for.
+func (c *conformer) asks() {
+	asker, ok := unwrapped[risk.Asker](c.signal)
+	if !ok {
+		return
+	}
+	for _, p := range c.given {
+		for _, proof := range c.desc.Proofs {
+			c.askClient(asker, p, proof)
+		}
+	}
+}
+
+// concurrent asks from several goroutines at once.
+func (c *conformer) concurrent() {
+	const callers, rounds = 8, 4
+	if c.writes {
+		return
+	}
+	var all []*risk.Attempt
+	for _, p := range c.given {
+		all = append(all, c.told(p.attempt)...)
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex // guards c
+	for range callers {
+		wg.Go(func() {
+			for range rounds {
+				for _, a := range all {
+					own := *a
+					if ok, err := applies(c.signal, &own); !ok || err != nil {
+						continue
+					}
+					ctx, cancel := c.context()
+					out := ask(ctx, c.signal, &own, timeoutOf(c.desc)+10*time.Second)
+					cancel()
+					mu.Lock()
+					c.together(out)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (c *conformer) together(out answer) {
+	switch {
+	case out.hung:
+		c.fault("with several callers at once: Evaluate does not return")
+		c.stuck = true
+	case out.cause == risk.CausePanic:
+		c.fault("with several callers at once: %w", out.err)
+	case out.err == nil:
+		if err := check(c.desc, out.finding); err != nil {
+			c.fault("with several callers at once: it %w", err)
+		}
+	}
+}
+
+// leaks checks that goroutines do not add up. A few that stay, as those of a connection, are none.
+func (c *conformer) leaks() {
+	const calls = 16
+	a := c.told(c.given[0].attempt)
+	run := func() {
+		for i := range calls {
+			ctx, cancel := c.context()
+			own := *a[i%len(a)]
+			if ok, err := applies(c.signal, &own); ok && err == nil {
+				ask(ctx, c.signal, &own, timeoutOf(c.desc)+10*time.Second)
+			}
+			cancel()
+		}
+	}
+	labelled(c.id, run)
+	before := settledCount(c.id, 0)
+	labelled(c.id, run)
+	if after := settledCount(c.id, before+calls/4); after > before+calls/4 {
+		c.fault("%d calls leave %d goroutines behind", calls, after-before)
+	}
+}
