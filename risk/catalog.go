@@ -198,13 +198,26 @@ func (c *catalog) register(s Signal, d Description) error {
 	}
 	e.proofs = c.withVoice(c.bits(d.Proofs))
 	if s != nil {
-		e.applier, _ = ability[Applier](s)
-		e.asker, _ = ability[Asker](s)
-		e.settler, _ = ability[Settler](s)
-		e.labeler, _ = ability[Labeler](s)
+		if err := e.findAbilities(s); err != nil {
+			return fail("%v", err)
+		}
 	}
 	c.signalIndex[d.Name] = i
 	c.signals = append(c.signals, e)
+	return nil
+}
+
+// findAbilities looks for them once, through wrappers.
+func (e *signalEntry) findAbilities(s Signal) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("its Unwrap panicked (%T)", p)
+		}
+	}()
+	e.applier, _ = ability[Applier](s)
+	e.asker, _ = ability[Asker](s)
+	e.settler, _ = ability[Settler](s)
+	e.labeler, _ = ability[Labeler](s)
 	return nil
 }
 

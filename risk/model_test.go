@@ -265,52 +265,6 @@ func (s *modelSegment) floorLevel(a risk.Action) int {
 	return s.proven(a)
 }
 
-// --- conditions, in Kleene's logic: a comparison with an unknown fact is neither true nor false
-
-type modelTruth int8
-
-const (
-	modelFalse modelTruth = iota
-	modelUnknown
-	modelTrue
-)
-
-func modelBool(v bool) modelTruth {
-	if v {
-		return modelTrue
-	}
-	return modelFalse
-}
-
-// eval evaluates the tree as written; leaf decides the tests.
-func (e *modelExpr) eval(leaf func(e *modelExpr) modelTruth) modelTruth {
-	switch e.op {
-	case "and":
-		return min(e.a.eval(leaf), e.b.eval(leaf))
-	case "or":
-		return max(e.a.eval(leaf), e.b.eval(leaf))
-	case "not":
-		return modelTrue - e.a.eval(leaf)
-	}
-	return leaf(e)
-}
-
-func modelCompare(a float64, cmp string, b float64) bool {
-	switch cmp {
-	case "<":
-		return a < b
-	case "<=":
-		return a <= b
-	case ">":
-		return a > b
-	case ">=":
-		return a >= b
-	case "==":
-		return a == b
-	}
-	return a != b
-}
-
 // modelScene is what is known when conditions are asked.
 type modelScene struct {
 	degrees  []float64 // by code; 0: not said
