@@ -281,6 +281,14 @@ func (c *compiled) settled(b *bench, sc scope, given proofSet, unused func(s int
 	return !gives
 }
 
+// mayErrInto reports whether an open signal that erred could raise the level where none of its answers does: by a rule
+// that might then have required a proof nothing else requires.
+func (c *compiled) mayErrInto(b *bench, sc scope, open bitset, worst judgement) bool {
+	strict := false
+	each(open, func(s int) { strict = strict || c.modes[s] > FailOpen })
+	return strict && worst.byRules != 0 && worst.byRules&^c.answer(b, sc, open, asBest).required != 0
+}
+
 // closeCostly takes costly signals out of open that cannot be needed: at the worst end of everything else the level is
 // the lowest one and no proof of theirs is required and missing.
 func (c *compiled) closeCostly(b *bench, sc scope, given proofSet) (gated []int) {
@@ -298,7 +306,7 @@ func (c *compiled) closeCostly(b *bench, sc scope, given proofSet) (gated []int)
 		return nil
 	}
 	worst := c.answer(b, sc, others, asWorst)
-	if worst.level > 0 {
+	if worst.level > 0 || c.mayErrInto(b, sc, others, worst) {
 		return nil
 	}
 	for _, s := range costly {
