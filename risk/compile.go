@@ -241,13 +241,13 @@ func (c *compiled) conditions(p *problems) []*tree {
 	trees := make([]*tree, len(rules))
 	for i := range rules {
 		r, path := &rules[i], element("rules", i)
-		c.proofs(p, member(path, "require"), r.Require)
 		if r.Mode == Off || c.lacks(r) {
 			if _, err := parseSyntax(r.When); err != nil {
 				p.add(member(path, "when"), "%v", err)
 			}
 			continue
 		}
+		c.proofs(p, member(path, "require"), r.Require)
 		t, err := parseCondition(r.When, c.catalog, c.policy.spec.Lists)
 		if err == nil {
 			err = c.checkDirection(t, r)

@@ -202,7 +202,8 @@ const (
 )
 
 // answer judges the scene with open signals at one end, and applies the fail modes of erring signals: the level is at
-// least what it is with them silent, and goes up to what they might have caused, as far as each one's mode allows.
+// least what it is with them silent, and goes up to what they might have caused, as far as each one's mode allows. What a
+// rule might have required on their word is required.
 func (c *compiled) answer(b *bench, sc scope, open bitset, e end) judgement {
 	c.take(b, open, e, 0)
 	silent := c.judge(b, sc, false)
@@ -216,11 +217,8 @@ func (c *compiled) answer(b *bench, sc scope, open bitset, e end) judgement {
 			continue
 		}
 		worst := c.judge(b, sc, false)
-		level := worst.level
-		if worst.byRules&^silent.required != 0 {
-			level = max(level, int(seg.failLevel[FailChallenge]))
-		}
-		out.level = max(out.level, min(level, int(seg.failLevel[mode])))
+		out.level = max(out.level, min(worst.level, int(seg.failLevel[mode])))
+		out.byRules |= worst.byRules
 	}
 	out.required = seg.levels[out.level].require | out.byRules | sc.kept
 	return out
@@ -281,14 +279,6 @@ func (c *compiled) settled(b *bench, sc scope, given proofSet, unused func(s int
 	return !gives
 }
 
-// mayErrInto reports whether an open signal that erred could raise the level where none of its answers does: by a rule
-// that might then have required a proof nothing else requires.
-func (c *compiled) mayErrInto(b *bench, sc scope, open bitset, worst judgement) bool {
-	strict := false
-	each(open, func(s int) { strict = strict || c.modes[s] > FailOpen })
-	return strict && worst.byRules != 0 && worst.byRules&^c.answer(b, sc, open, asBest).required != 0
-}
-
 // closeCostly takes costly signals out of open that cannot be needed: at the worst end of everything else the level is
 // the lowest one and no proof of theirs is required and missing.
 func (c *compiled) closeCostly(b *bench, sc scope, given proofSet) (gated []int) {
@@ -306,7 +296,7 @@ func (c *compiled) closeCostly(b *bench, sc scope, given proofSet) (gated []int)
 		return nil
 	}
 	worst := c.answer(b, sc, others, asWorst)
-	if worst.level > 0 || c.mayErrInto(b, sc, others, worst) {
+	if worst.level > 0 {
 		return nil
 	}
 	for _, s := range costly {

@@ -404,13 +404,15 @@ type modelJudged struct {
 	shadows           []string
 }
 
-// judge scores the scene. A leaf of a lowering rule that names a deaf signal is false, plain or negated.
+// judge scores the scene. A leaf of a lowering rule that names a deaf signal is false, plain or negated,
+// but for a code the signal has said earlier in the flow.
 func (w *modelWorld) judge(seg *modelSegment, scene *modelScene, deaf []bool, explain bool) modelJudged {
 	var out modelJudged
 	holds := func(r *modelRule) bool {
 		lowering := !r.raises()
 		return r.expr.eval(func(e *modelExpr) modelTruth {
-			if lowering && e.sig >= 0 && deaf[e.sig] {
+			said := e.op == "code" && scene.degrees[e.idx] > 0 // earlier in the flow: it stays said
+			if lowering && e.sig >= 0 && deaf[e.sig] && !said {
 				return modelUnknown
 			}
 			return scene.test(e)

@@ -76,8 +76,9 @@ func (m *modelEnds) eval(e *modelExpr, neg, raising, plain bool) bool {
 	if e.sig < 0 {
 		return said
 	}
+	sticks := e.op == "code" && m.scene.degrees[e.idx] > 0 // what was said stays said
 	if !raising && m.deaf[e.sig] {
-		return false
+		return sticks && !neg
 	}
 	if plain || (m.fault == faultNegated && neg && e.op == "code") {
 		return said
@@ -86,7 +87,6 @@ func (m *modelEnds) eval(e *modelExpr, neg, raising, plain bool) bool {
 	if !raising {
 		may, must = must, may
 	}
-	sticks := e.op == "code" && m.scene.degrees[e.idx] > 0 // what was said stays said
 	switch {
 	case may:
 		return !sticks || !neg

@@ -57,8 +57,9 @@ type Segment struct {
 	Prior float64 `json:"prior,omitempty"`
 	// Levels in order of strictness; none means [DefaultLevels].
 	Levels []Level `json:"levels,omitempty"`
-	// Offers limits which proofs can be asked for; nil: all that registered signals give.
-	Offers []Proof `json:"offers,omitempty"`
+	// Offers limits which proofs can be asked for; nil: all that registered signals give; empty:
+	// none.
+	Offers []Proof `json:"offers,omitzero"`
 	// Always lists proofs the channel always carries: their absence is evidence even when nobody asked.
 	Always []Proof `json:"always,omitempty"`
 }

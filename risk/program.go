@@ -162,15 +162,15 @@ func (st *step) bound(s *scene, raising bool) bool {
 	if st.signal < 0 {
 		return st.plain(s)
 	}
+	// What a signal has said already (in an earlier attempt of the flow) stays said.
+	settled := st.op == leafCode && s.said.has(int(st.index))
 	hopeful, doubtful := s.upper, s.lower
 	if !raising {
 		if s.unheard.has(int(st.signal)) {
-			return false
+			return settled && !st.neg
 		}
 		hopeful, doubtful = s.lower, s.upper
 	}
-	// What a signal has said already (in an earlier attempt of the flow) stays said.
-	settled := st.op == leafCode && s.said.has(int(st.index))
 	switch {
 	case hopeful.has(int(st.signal)):
 		return !settled || !st.neg
