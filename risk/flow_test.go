@@ -3,6 +3,7 @@ package risk_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -166,7 +167,26 @@ func TestKeptFindingsAreNotAskedAgain(t *testing.T) {
 	s := e.Assess(t.Context(), with(a, proofToken(risk.ProofHuman)))
 	require.True(t, s.Allowed())
 	require.Contains(t, codes(s), "ip.bad", "what was said still counts")
+	for _, r := range s.Reasons {
+		require.Equal(t, r.Signal == "ip", r.Kept, "%s", r)
+	}
 	require.Equal(t, map[string]int{"ip": 1, "charged": 1, "denied": 2}, asked)
+}
+
+func TestAnotherAddressIsJudgedAgain(t *testing.T) {
+	ip := says(risk.Description{Name: "ip", Codes: []risk.Code{{Name: "bad", Points: 22}, {Name: "tor", Points: 25}}}, func(a *risk.Attempt, f *risk.Finding) {
+		f.Observe("bad")
+		if a.IP == netip.MustParseAddr("192.0.2.66") {
+			f.Observe("tor")
+		}
+	})
+	e := engine(t, nil, ip, prover("captcha", risk.ProofHuman, risk.Stored))
+	a := risk.Attempt{Event: risk.SignUp, IP: netip.MustParseAddr("192.0.2.1")}
+	a.Flow = e.Assess(t.Context(), &a).Flow
+	a.IP = netip.MustParseAddr("192.0.2.66")
+	s := e.Assess(t.Context(), with(a, proofToken(risk.ProofHuman)))
+	require.Contains(t, codes(s), "ip.tor")
+	require.NotContains(t, codes(s), "flow.changed", "moving from one network to another costs nothing by itself")
 }
 
 func TestFlowExpires(t *testing.T) {
