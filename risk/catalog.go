@@ -249,6 +249,9 @@ func (c *catalog) declareCode(e *signalEntry, signal int, code Code) error {
 	if group == "" {
 		group = e.desc.Name
 	}
+	if strings.HasPrefix(group, ownGroup) || len(group) > mostName {
+		return fmt.Errorf("code %s: group %q: want at most %d bytes, not beginning with %q", full, clip(group), mostName, ownGroup)
+	}
 	c.codeIndex[full] = len(c.codes)
 	e.codes = append(e.codes, len(c.codes))
 	c.codes = append(c.codes, codeEntry{Code: code, full: full, signal: signal, group: group})

@@ -277,6 +277,9 @@ func (c *compiled) lacks(r *Rule) bool {
 	return false
 }
 
+// ownGroup begins the names of groups that rules have for themselves.
+const ownGroup = "rule "
+
 // scorecard ranks codes and point rules.
 func (c *compiled) scorecard(trees []*tree) {
 	spec := &c.policy.spec
@@ -323,7 +326,7 @@ func (c *compiled) scorecard(trees []*tree) {
 		}
 		name := r.Group
 		if name == "" {
-			name = "rule " + r.Name
+			name = ownGroup + r.Name
 		}
 		c.card.items = append(c.card.items, item{points: int32(r.Points), group: group(name), signal: -1, code: -1, rule: i, name: r.Name})
 	}

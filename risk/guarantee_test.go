@@ -48,7 +48,7 @@ func checkOrder(t *testing.T, b modelBudget) {
 	})
 }
 
-func TestPropertyOrderAndTiming(t *testing.T) { checkOrder(t, modelBudget{9, 80, 3}) }
+func TestPropertyOrderAndTiming(t *testing.T) { checkOrder(t, modelBudget{9, 60, 3}) }
 
 // checkDeny adds a code whose floor is block: whatever else is said, the level blocks once its own proofs are given.
 func checkDeny(t *testing.T, b modelBudget) {
@@ -244,7 +244,7 @@ func (s *modelSegment) alwaysAllows() bool {
 }
 
 func TestPropertySecondFinisherIsRefused(t *testing.T) {
-	checkFinishers(t, modelBudget{13, 150, 8})
+	checkFinishers(t, modelBudget{13, 100, 8})
 }
 
 // What two policies with one hash say must be the same: a text that says that nothing is offered is not the text that
@@ -283,5 +283,45 @@ func TestNeedsSwitchesRuleOff(t *testing.T) {
 		e, err := risk.NewEngine(p, signals, nil)
 		require.NoError(t, err, "%+v", rule)
 		require.Equal(t, []string{"r"}, e.RulesOff())
+	}
+}
+
+// Good evidence a flow keeps is not forgotten where its signal is asked again for another proof and early stop, or an
+// error, keeps it from answering.
+func TestPropertyKeptEvidenceStays(t *testing.T) {
+	vouch := func(fails bool) risk.Signal {
+		return risk.SignalFunc{Description: risk.Description{Name: "account", Cost: risk.Remote, OnError: risk.FailOpen, Timeout: time.Hour,
+			Codes: []risk.Code{{Name: "known", Points: -4}}, Proofs: []risk.Proof{risk.ProofHuman, "badge"}},
+			Func: func(_ context.Context, a *risk.Attempt, f *risk.Finding) error {
+				if a.Continued() && fails {
+					return errModel
+				}
+				f.Observe("known")
+				f.Prove(risk.ProofHuman)
+				return nil
+			}}
+	}
+	badge := risk.SignalFunc{Description: risk.Description{Name: "attest", Cost: risk.Stored, OnError: risk.FailOpen, Timeout: time.Hour, Proofs: []risk.Proof{"badge"}},
+		Func: func(_ context.Context, a *risk.Attempt, f *risk.Finding) error {
+			if a.Continued() {
+				f.Prove("badge")
+			}
+			return nil
+		}}
+	for _, fails := range []bool{false, true} {
+		for _, share := range []float64{0, 1} {
+			p, err := risk.NewPolicy(risk.PolicySpec{Name: "x", Sampling: &share,
+				Segments: []risk.Segment{{Name: "all", Prior: 0.2, Levels: []risk.Level{
+					{Name: "ask", Range: &[2]int{0, 20}, Action: risk.Challenge, Require: []risk.Proof{"badge"}},
+					{Name: "lock", Range: &[2]int{21, 100}, Action: risk.Block}}}},
+				Rules: []risk.Rule{{Name: "r", When: "account.known", Ceiling: "ask"}}})
+			require.NoError(t, err)
+			e, err := risk.NewEngine(p, []risk.Signal{vouch(fails), badge}, &risk.Options{Budget: time.Hour})
+			require.NoError(t, err)
+			first := e.Assess(t.Context(), &risk.Attempt{})
+			require.Equal(t, risk.Challenge, first.Action)
+			second := e.Assess(t.Context(), &risk.Attempt{Flow: first.Flow})
+			require.Equal(t, risk.Allow, second.Action, "share %v fails %v: level %s skipped %v", share, fails, second.Level, second.Skipped)
+		}
 	}
 }

@@ -362,7 +362,7 @@ func modelStopCases(t *testing.T, b modelBudget) (out []modelStopCase) {
 // Every fault in the stop decision must show as a case in which early stop and full run differ: the check of
 // TestPropertyEarlyStop sees it.
 func TestPropertyEarlyStopFaults(t *testing.T) {
-	cases := modelStopCases(t, modelBudget{5, 160, 24})
+	cases := modelStopCases(t, modelBudget{5, 110, 24})
 	for _, fault := range modelFaults {
 		t.Run(string(fault), func(t *testing.T) {
 			i := slices.IndexFunc(cases, func(c modelStopCase) bool {
@@ -404,6 +404,6 @@ func (a modelShort) same(b modelShort) bool {
 
 func TestPropertyStopModel(t *testing.T) {
 	for _, name := range []string{"healthy", "errors", "staged"} {
-		t.Run(name, func(t *testing.T) { checkStopModel(t, modelStopShapes[name], modelBudget{6, 60, 6}) })
+		t.Run(name, func(t *testing.T) { checkStopModel(t, modelStopShapes[name], modelBudget{6, 40, 6}) })
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // The bounds of a policy's parts.
@@ -63,6 +64,8 @@ func checkName(p *problems, path, name string) {
 		p.add(path, "missing")
 	case len(name) > mostName:
 		p.add(path, "longer than %d bytes", mostName)
+	case !utf8.ValidString(name):
+		p.add(path, "not valid UTF-8")
 	}
 }
 

@@ -164,7 +164,7 @@ var modelShapes = map[string]modelShape{
 
 func TestPropertyModel(t *testing.T) {
 	for name, shape := range modelShapes {
-		t.Run(name, func(t *testing.T) { checkModel(t, shape, modelBudget{1, 70, 8}) })
+		t.Run(name, func(t *testing.T) { checkModel(t, shape, modelBudget{1, 50, 8}) })
 	}
 }
 
@@ -215,7 +215,7 @@ func checkEarlyStop(t *testing.T, shape modelShape, b modelBudget) {
 
 func TestPropertyEarlyStop(t *testing.T) {
 	for name, shape := range modelStopShapes {
-		t.Run(name, func(t *testing.T) { checkEarlyStop(t, shape, modelBudget{3, 80, 6}) })
+		t.Run(name, func(t *testing.T) { checkEarlyStop(t, shape, modelBudget{3, 60, 6}) })
 	}
 }
 
@@ -327,7 +327,7 @@ func (w *modelWorld) addEvidence(r *rand.Rand, s *modelScript, bad bool) {
 func TestPropertyMonotone(t *testing.T) {
 	for name, errs := range map[string]float64{"healthy": 0, "errors": 0.6} {
 		t.Run(name, func(t *testing.T) {
-			checkMonotone(t, modelShape{errors: errs}, modelBudget{8, 150, 5}, engineAssess(t, 1))
+			checkMonotone(t, modelShape{errors: errs}, modelBudget{8, 100, 5}, engineAssess(t, 1))
 		})
 	}
 }
