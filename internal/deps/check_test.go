@@ -53,7 +53,8 @@ fingerprint/sightings.go              ~/fingerprint/ja4
 attest/challenge.go                   ~/risk/keyed
 attest/appattest/verify.go            github.com/fxamacker/cbor/v2 github.com/smallstep/pkcs7 ~/attest
 attest/appattest/signal.go            ~/risk ~/attest
-attest/passkey/passkey.go             github.com/go-webauthn/webauthn/webauthn ~/attest
+attest/androidkey/verify.go           github.com/fxamacker/cbor/v2 ~/attest
+attest/passkey/passkey.go             github.com/go-webauthn/webauthn/webauthn ~/attest ~/attest/androidkey
 attest/playintegrity/token.go         ~/internal/jose ~/attest
 attest/privacypass/issuer.go          github.com/cloudflare/circl/blindsign
 attest/webbotauth/sig.go              github.com/dunglas/httpsfv

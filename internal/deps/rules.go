@@ -82,13 +82,16 @@ func House() Rules {
 			{Path: "github.com/cloudflare/circl", In: []string{"attest/*", "risk/share"}},
 			{Path: "github.com/nyaruka/phonenumbers/v2", In: []string{"phone"}},
 			{Path: "github.com/oschwald/maxminddb-golang/v2", In: []string{"fingerprint/ipintel"}},
+			{Path: "github.com/maxmind/mmdbwriter/mmdbtype", Tests: true, Only: "github.com/maxmind/mmdbwriter/mmdbtype"},
+			{Path: "github.com/maxmind/mmdbwriter", Tests: true, Only: "github.com/maxmind/mmdbwriter"},
 			{Path: "github.com/gaissmai/bart", In: []string{"fingerprint/ipintel"}},
 			{Path: "github.com/goccy/go-yaml", In: []string{"risk/riskyaml"}},
 			{Path: "go.opentelemetry.io", In: []string{"risk/riskotel", "examples/..."}},
 			{Path: "golang.org/x", In: []string{"captcha/*", "fingerprint/*", "attest/*", "phone/...", "risk/identity"}},
 		},
-		// phone is about nothing but numbers; internal/jose exists to hide its module.
-		PassOn:   []string{"phone", "internal/jose"},
+		// phone is about nothing but numbers; internal/jose exists to hide its module; attest/passkey judges Android's keys
+		// with attest/androidkey, whose module go-webauthn brings anyway.
+		PassOn:   []string{"phone", "internal/jose", "attest/androidkey"},
 		Conduits: []string{"internal/jose"},
 	}
 	for _, x := range providers {
