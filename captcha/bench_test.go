@@ -107,3 +107,64 @@ func BenchmarkPoWRefuse(b *testing.B) {
 		})
 	}
 }
+
+// nothing is a provider that does no work, remote by what it says.
+type nothing struct{ name string }
+
+func (n nothing) Name() string { return n.name }
+
+func (n nothing) Verify(context.Context, captcha.Request) (captcha.Result, error) {
+	return captcha.Result{Provider: n.name, Outcome: captcha.Passed, Reason: captcha.ReasonOK}, nil
+}
+
+func (n nothing) Challenge(context.Context, captcha.ChallengeRequest) (captcha.Task, error) {
+	return captcha.Task{Provider: n.name}, nil
+}
+
+// BenchmarkOrchestrator is what the orchestrator adds to a provider: assigning with a ticket, and judging an answer with
+// circuit and replay guard.
+func BenchmarkOrchestrator(b *testing.B) {
+	c := newClock()
+	ladder, err := captcha.NewLadder(captcha.DefaultLadder(), captcha.DefaultSlack)
+	require.NoError(b, err)
+	guard, err := captcha.NewMemoryGuard(&captcha.MemoryGuardOptions{MaxMarks: 1 << 26})
+	require.NoError(b, err)
+	o, err := captcha.NewOrchestrator([]captcha.Member{
+		{Provider: nothing{"alpha"}, Weight: 60}, {Provider: nothing{"beta"}, Weight: 30}, {Provider: nothing{"gamma"}, Weight: 10},
+	}, keys(), guard, &captcha.OrchestratorOptions{Now: c.Now, Ladder: ladder})
+	require.NoError(b, err)
+	ctx := context.Background()
+	r := captcha.ChallengeRequest{Action: "signup", Tenant: "t1", Session: "session-0123456789", Flow: "flow-0123456789", Score: 40}
+	task, err := o.Challenge(ctx, r)
+	require.NoError(b, err)
+	b.Run("assign", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := o.Challenge(ctx, r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	token := []byte(captcha.Join(task.Ticket, "0123456789abcdef"))
+	n := uint64(0)
+	in := captcha.Request{Expect: captcha.Expect{Action: r.Action, Tenant: r.Tenant, Session: r.Session, Flow: r.Flow}}
+	b.Run("verify", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			n++
+			hex.Encode(token[len(token)-16:], binary.BigEndian.AppendUint64(nil, n))
+			in.Token = string(token)
+			if res, err := o.Verify(ctx, in); err != nil || res.Outcome != captcha.Passed {
+				b.Fatal(res.Reason, err)
+			}
+		}
+	})
+	b.Run("replayed", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if res, err := o.Verify(ctx, in); err != nil || res.Reason != captcha.ReasonReplayed {
+				b.Fatal(res.Reason, err)
+			}
+		}
+	})
+}

@@ -26,7 +26,31 @@
 //
 // [Provider] is what every CAPTCHA looks like: [Request] in, [Result] out. A refused answer is a result with the
 // [Fault] that tells an attack from an accident; an error, of type *[Error], means that it could not be found out, and
-// the result is then Unverified, never passed. [KDF] takes further algorithms of ALTCHA v2.
+// the result is then Unverified, never passed. [KDF] takes further algorithms of ALTCHA v2; package captchakdf has two.
+//
+// Beside [PoW] there are [Turnstile], [HCaptcha], [RecaptchaEnterprise], [Recaptcha] (v2 and v3), [Friendly], [Arkose],
+// [GeeTest], [PrivateCaptcha], [Cap] and [MCaptcha]. Their scores become risk from 0 to 1, their words become [Reason]s
+// and stay in Result.Codes. Host name, action, cdata and age are checked where they are reported; public test keys are
+// refused. Each was proven against the stand-ins of package captchatest and the cases of its vendor's documentation, not
+// against the vendor's own service; ALTCHA's official widget and library are run against PoW.
+//
+// # Several providers
+//
+// An [Orchestrator] is a provider made of others. It assigns one to each visitor, by weight, session and epoch, in a
+// signed ticket, so that nobody picks the weakest; leaves out those that fail; and, with a [Ladder], asks for more the
+// higher the score and the more often the visitor failed:
+//
+//	ladder, err := captcha.NewLadder(captcha.DefaultLadder(), captcha.DefaultSlack)
+//	orchestrator, err := captcha.NewOrchestrator([]captcha.Member{
+//		{Provider: turnstile, Weight: 70, Rung: captcha.RungInvisible},
+//		{Provider: hcaptcha, Weight: 30},
+//		{Provider: enterprise, Second: true}, // scores behaviour beside another one
+//		{Provider: pow},                      // weight 0: when nobody else can
+//	}, keys, guard, &captcha.OrchestratorOptions{Ladder: ladder})
+//	signal, err := captcha.NewSignal(orchestrator, nil)
+//
+// The script renders whatever was assigned and fills one field. Without the engine, Orchestrator.Challenge and Verify
+// are called directly, and [Failures] counts refused answers.
 //
 // # Security considerations
 //
@@ -52,6 +76,17 @@
 // Keys need at least 32 random bytes. A retired key is accepted for challenges that were issued before it retired only.
 // Challenges live five minutes; a clock that goes back by more than the skew stops verification with [ErrClock] instead
 // of making old answers fresh. Secrets, tokens and bindings never appear in errors or when printed.
+//
+// A remote token is never sent twice, except to Turnstile under an idempotency key. When our question went unanswered,
+// the token stays unverified, and [UnverifiedPolicy] says what that means; the visitor's next task is another
+// provider's. The circuit of a provider is moved by its own faults and by refused credentials only: a flood of made-up
+// tokens opens nothing. A provider that suddenly refuses nearly everybody raises CodeAnomaly, which decides nothing by
+// itself. If the guard fails, remote providers are trusted with single use; a proof of work does not pass.
+//
+// Providers are asked over https only (http on loopback), redirects are not followed, at most 64 KiB of an answer are
+// read, strictly: a name that comes twice, another kind of value or success beside an error code is no answer. The
+// visitor's address goes to the provider unless SkipRemoteIP is set. Arkose answers a wrong private key as it answers a
+// made-up token; try your keys once.
 //
 // # What it does not do
 //

@@ -84,6 +84,8 @@ type Request struct {
 	IdempotencyKey string
 	// UserAgent is the visitor's header of that name, for providers that score it; empty: not sent.
 	UserAgent string
+	// Visitor is as in ChallengeRequest. It is never sent anywhere.
+	Visitor string
 }
 
 // Expect says what an answer must have been made for. Session, Flow and Tenant are the host's own values: providers
@@ -162,6 +164,8 @@ type Task struct {
 	// SiteKey and Action are for remote widgets.
 	SiteKey string `json:"siteKey,omitempty"`
 	Action  string `json:"action,omitempty"`
+	// Script is the address of the vendor's script where it is not the usual one.
+	Script string `json:"script,omitempty"`
 	// CData is for widgets that return it (Turnstile).
 	CData string `json:"cdata,omitempty"`
 	// Invisible: the widget is to run without showing itself, as far as it can.
@@ -307,6 +311,8 @@ type Result struct {
 	VisitorID string
 	// Band is the provider's own class of risk (Arkose: LOW, MEDIUM, HIGH); empty: none.
 	Band string
+	// Second is the verdict of the behavioural provider that an Orchestrator asked beside this one; nil: none.
+	Second *Result
 	// Anomaly: the share of answers this provider accepts has lately fallen far below its usual, so that its refusals
 	// say less. The Orchestrator sets it.
 	Anomaly bool

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/vestibule-go/vestibule/risk"
@@ -18,6 +20,19 @@ const (
 	CodeInvalid  = "invalid"  // 18: malformed, oversize, forged or wrong
 	CodeReplayed = "replayed" // 18: used before
 	CodeMismatch = "mismatch" // 20: genuine, but made for another session, flow, action, tenant or host
+
+	CodeMediumRisk   = "medium_risk"   // 8: the provider's risk is 0.3 to 0.7
+	CodeHighRisk     = "high_risk"     // 18: the provider's risk is above; no proof
+	CodeSecondFailed = "second_failed" // 10: the behavioural provider beside the first refused, or its answer is missing
+	CodeUnverified   = "unverified"    // 8: nobody could verify the answer, and the orchestrator is told to refuse then
+	CodeFallback     = "fallback"      // 0: nobody could; the next task comes from another provider
+	CodeAnomaly      = "anomaly"       // 0: the provider accepts far fewer answers than usual
+)
+
+// The least risk of CodeMediumRisk and of CodeHighRisk.
+const (
+	MediumRisk = 0.3
+	HighRisk   = 0.7
 )
 
 // The facts of the signal.
@@ -38,7 +53,13 @@ type SignalOptions struct {
 	OnError risk.FailMode
 	// Hostnames a remote provider may report; empty: what the provider was built with.
 	Hostnames []string
-	// MaxEvidence is the most bytes of an answer that reach the provider; default MaxToken, at most 64 KiB.
+	// References keeps which of the provider's assessments belongs to which of ours, so that Label can annotate it;
+	// default none: confirmed fraud is then not told to the provider.
+	References References
+	// Remember is how long References keeps one; default 30 days.
+	Remember time.Duration
+	// MaxEvidence is the most bytes of an answer that reach the provider; default what the provider takes (MaxToken where
+	// it does not say), at most 64 KiB.
 	MaxEvidence int
 	// SkipRemoteIP keeps the visitor's address from the provider. Remote providers judge worse without it.
 	SkipRemoteIP bool
@@ -50,6 +71,7 @@ type SignalOptions struct {
 type Signal struct {
 	provider   Provider
 	challenger Challenger
+	annotator  Annotator // nil: none
 	opts       SignalOptions
 }
 
@@ -57,6 +79,8 @@ var (
 	_ risk.Signal  = (*Signal)(nil)
 	_ risk.Applier = (*Signal)(nil)
 	_ risk.Asker   = (*Signal)(nil)
+	_ risk.Settler = (*Signal)(nil)
+	_ risk.Labeler = (*Signal)(nil)
 )
 
 // NewSignal makes a signal over one provider.
@@ -94,7 +118,18 @@ func NewSignal(p Provider, opts *SignalOptions) (*Signal, error) {
 	if s.opts.OnError > risk.FailClosed {
 		return nil, fmt.Errorf("captcha: OnError %d is no fail mode", s.opts.OnError)
 	}
-	if err := defaultInt(&s.opts.MaxEvidence, "MaxEvidence", MaxToken, 64, 64<<10); err != nil {
+	if s.opts.Remember == 0 {
+		s.opts.Remember = 30 * 24 * time.Hour
+	}
+	if s.opts.Remember < 0 {
+		return nil, fmt.Errorf("captcha: Remember is %v; it must be positive, or 0 for 30 days", s.opts.Remember)
+	}
+	most := MaxToken
+	if p, ok := p.(interface{ MaxEvidence() int }); ok {
+		most = p.MaxEvidence()
+	}
+	s.annotator, _ = p.(Annotator)
+	if err := defaultInt(&s.opts.MaxEvidence, "MaxEvidence", most, 64, 64<<10); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -112,6 +147,12 @@ func (s *Signal) Describe() risk.Description {
 			{Name: CodeInvalid, State: risk.Invalid, Points: 18, Group: group, Public: "The check that you are human failed."},
 			{Name: CodeReplayed, State: risk.Invalid, Points: 18, Group: group, Public: "The check that you are human failed."},
 			{Name: CodeMismatch, State: risk.Invalid, Points: 20, Group: group, Public: "The check that you are human failed."},
+			{Name: CodeMediumRisk, Points: 8, Group: group},
+			{Name: CodeHighRisk, Points: 18, Group: group},
+			{Name: CodeSecondFailed, Points: 10, Group: group},
+			{Name: CodeUnverified, State: risk.Absent, Points: 8, Group: group, Public: "The check that you are human is missing."},
+			{Name: CodeFallback, Group: group},
+			{Name: CodeAnomaly, Group: group},
 		},
 		Facts:  []risk.FactType{{Name: FactProvider, Kind: risk.Text}, {Name: FactRisk, Kind: risk.Number}},
 		Proofs: []risk.Proof{risk.ProofHuman},
@@ -144,8 +185,12 @@ func (s *Signal) Evaluate(ctx context.Context, a *risk.Attempt, f *risk.Finding)
 	in := Request{Token: r.Token, Fields: r.Fields, Expect: Expect{
 		Hostnames: s.opts.Hostnames, Action: string(a.Event), Tenant: a.Tenant, Session: string(a.Session),
 	}}
+	in.Visitor = network(a.IP)
 	if !s.opts.SkipRemoteIP {
 		in.RemoteIP = a.IP
+	}
+	if agent := a.Header["User-Agent"]; len(agent) > 0 {
+		in.UserAgent = agent[0]
 	}
 	if a.Continued() {
 		in.Expect.Flow = a.Flow
@@ -154,26 +199,142 @@ func (s *Signal) Evaluate(ctx context.Context, a *risk.Attempt, f *risk.Finding)
 	if err != nil {
 		return fmt.Errorf("captcha: verifying: %w", err)
 	}
+	bad := res.HasRisk && res.Risk >= HighRisk
+	if two := res.Second; two != nil {
+		bad = bad || two.HasRisk && two.Risk >= HighRisk
+	}
 	switch {
 	case res.Outcome == Passed:
 		f.Observe(CodePassed)
-		f.Prove(risk.ProofHuman)
+		if !bad {
+			f.Prove(risk.ProofHuman)
+		}
+	case res.Outcome == Unverified && res.Policy == UnverifiedRefuse:
+		f.Observe(CodeUnverified)
+	case res.Outcome == Unverified && res.Policy == UnverifiedFallback:
+		f.Observe(CodeFallback)
 	case res.Outcome != Failed || res.Fault == FaultCaller || res.Fault == FaultProvider:
 		return fmt.Errorf("captcha: %s left the answer unverified (%s)", s.provider.Name(), res.Fault)
 	case res.Fault == FaultBinding:
 		f.Observe(CodeMismatch)
-	case res.Reason == ReasonExpired:
+	case res.Reason == ReasonExpired || res.Reason == ReasonSpent:
 		f.Observe(CodeExpired)
 	case res.Reason == ReasonReplayed:
 		f.Observe(CodeReplayed)
 	default:
 		f.Observe(CodeInvalid)
 	}
-	f.Text(FactProvider, s.provider.Name())
+	if res.Anomaly {
+		f.Observe(CodeAnomaly)
+	}
+	s.scored(f, &res)
+	if two := res.Second; two != nil {
+		if two.Outcome == Failed {
+			f.Observe(CodeSecondFailed)
+		}
+		if two.HasRisk && (!res.HasRisk || two.Risk > res.Risk) {
+			s.scored(f, two)
+			res.HasRisk, res.Risk = true, two.Risk
+		}
+	}
+	name := res.Provider
+	if name == "" {
+		name = s.provider.Name()
+	}
+	f.Text(FactProvider, name)
 	if res.HasRisk {
 		f.Number(FactRisk, res.Risk)
 	}
+	for _, r := range []*Result{&res, res.Second} {
+		if r != nil && r.Reference != "" && s.learns(r.Provider) {
+			f.Receipt(r.Provider + " " + r.Reference)
+			break
+		}
+	}
 	return nil
+}
+
+// scored observes the band of a risk.
+func (s *Signal) scored(f *risk.Finding, res *Result) {
+	switch {
+	case !res.HasRisk || res.Outcome != Passed:
+	case res.Risk >= HighRisk:
+		f.Observe(CodeHighRisk)
+	case res.Risk >= MediumRisk:
+		f.Observe(CodeMediumRisk)
+	}
+}
+
+// learns reports whether a provider takes annotations.
+func (s *Signal) learns(provider string) bool {
+	if o, ok := s.provider.(*Orchestrator); ok {
+		return o.annotates(provider)
+	}
+	return s.annotator != nil
+}
+
+// network names where an address is, for visitors without a session: its /24, or /48 for IPv6.
+func network(ip netip.Addr) string {
+	ip = ip.Unmap().WithZone("")
+	bits := 48
+	if ip.Is4() {
+		bits = 24
+	}
+	p, err := ip.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// Settle implements risk.Settler. When the assessment is made it keeps the provider's reference, if there is a place
+// for it. A login that succeeded or met a wrong password is told to providers that learn (reCAPTCHA Enterprise:
+// CORRECT_PASSWORD, INCORRECT_PASSWORD); other outcomes confirm nothing.
+func (s *Signal) Settle(ctx context.Context, t risk.Settlement) error {
+	if t.Receipt == "" || s.annotator == nil {
+		return nil
+	}
+	switch {
+	case t.Outcome == risk.Judged:
+		if s.opts.References == nil || t.Assessment == nil {
+			return nil
+		}
+		if err := s.opts.References.Keep(ctx, t.Assessment.ID, t.Receipt, s.opts.Remember); err != nil {
+			return fmt.Errorf("captcha: keeping a reference: %w", err)
+		}
+		return nil
+	case t.Attempt == nil || t.Attempt.Event != risk.Login:
+		return nil
+	case t.Outcome == risk.Completed:
+		return s.annotate(ctx, t.Receipt, Annotation{Events: []string{"CORRECT_PASSWORD"}})
+	case t.Outcome == risk.Refused:
+		return s.annotate(ctx, t.Receipt, Annotation{Events: []string{"INCORRECT_PASSWORD"}})
+	}
+	return nil
+}
+
+// Label implements risk.Labeler: confirmed fraud or good is told to the provider that judged the assessment, if its
+// reference is still known.
+func (s *Signal) Label(ctx context.Context, l risk.Label) error {
+	if s.annotator == nil || s.opts.References == nil || l.Assessment == "" {
+		return nil
+	}
+	ref, err := s.opts.References.Find(ctx, l.Assessment)
+	if err != nil {
+		return fmt.Errorf("captcha: finding a reference: %w", err)
+	}
+	if ref == "" {
+		return nil
+	}
+	return s.annotate(ctx, ref, Annotation{Fraud: l.Verdict == risk.Fraud, Good: l.Verdict == risk.Good})
+}
+
+func (s *Signal) annotate(ctx context.Context, receipt string, a Annotation) error {
+	var ok bool
+	if a.Provider, a.Reference, ok = strings.Cut(receipt, " "); !ok {
+		return errors.New("captcha: this receipt is not one of this signal")
+	}
+	return s.annotator.Annotate(ctx, a)
 }
 
 // Ask implements risk.Asker with a Task for risk.ProofHuman.
@@ -186,7 +347,7 @@ func (s *Signal) Ask(ctx context.Context, q risk.Question) (any, error) {
 	}
 	r := ChallengeRequest{Score: q.Score, Failures: q.Failures, Flow: q.Flow}
 	if a := q.Attempt; a != nil {
-		r.Action, r.Tenant, r.Session = string(a.Event), a.Tenant, string(a.Session)
+		r.Action, r.Tenant, r.Session, r.Visitor = string(a.Event), a.Tenant, string(a.Session), network(a.IP)
 	}
 	task, err := s.challenger.Challenge(ctx, r)
 	if err != nil {

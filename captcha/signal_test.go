@@ -140,7 +140,7 @@ func TestSignalExpectation(t *testing.T) {
 	_, _, facts, err := judge(t, s, attempt("token"), true, true)
 	require.NoError(t, err)
 	require.Equal(t, 0.25, facts[captcha.FactRisk].Number())
-	require.Equal(t, captcha.Request{Token: "token", RemoteIP: netip.MustParseAddr("192.0.2.7"), Expect: captcha.Expect{
+	require.Equal(t, captcha.Request{Token: "token", RemoteIP: netip.MustParseAddr("192.0.2.7"), Visitor: "192.0.2.0/24", Expect: captcha.Expect{
 		Hostnames: []string{"example.com"}, Action: "signup", Tenant: "t1", Session: "s-42", Flow: "f-7",
 	}}, p.Verified()[0])
 	_, _, _, err = judge(t, s, attempt("token"), true, false)
@@ -237,7 +237,7 @@ func TestSignalAskRefuses(t *testing.T) {
 	require.ErrorIs(t, err, boom)
 	_, err = s.Ask(ctx, risk.Question{Proof: risk.ProofHuman, Score: 50, Failures: 2, Flow: "f", Attempt: attempt("")})
 	require.NoError(t, err)
-	require.Equal(t, []captcha.ChallengeRequest{{Action: "signup", Tenant: "t1", Session: "s-42", Flow: "f", Score: 50, Failures: 2}}, fixed.Asked())
+	require.Equal(t, []captcha.ChallengeRequest{{Action: "signup", Tenant: "t1", Session: "s-42", Flow: "f", Score: 50, Failures: 2, Visitor: "192.0.2.0/24"}}, fixed.Asked())
 }
 
 // onlyVerify hides what else a provider can do.
@@ -264,7 +264,8 @@ func TestSignalDescription(t *testing.T) {
 			require.GreaterOrEqual(t, code.Points, 8, "rubbish is never better than nothing: %s", code.Name)
 		}
 	}
-	require.Equal(t, map[string]int{"passed": -6, "absent": 8, "expired": 8, "invalid": 18, "replayed": 18, "mismatch": 20}, points)
+	require.Equal(t, map[string]int{"passed": -6, "absent": 8, "expired": 8, "invalid": 18, "replayed": 18, "mismatch": 20,
+		"medium_risk": 8, "high_risk": 18, "second_failed": 10, "unverified": 8, "fallback": 0, "anomaly": 0}, points)
 	remote := newSignal(t, onlyVerify{captchatest.Pass()}, &captcha.SignalOptions{OnError: risk.FailReview}).Describe()
 	require.Equal(t, risk.Remote, remote.Cost)
 	require.Zero(t, remote.Timeout)

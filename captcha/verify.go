@@ -209,11 +209,17 @@ func (p *PoW) readParameters(a *answer, now time.Time) Reason {
 			return ReasonLifetime
 		}
 	}
+	a.key = workKey(a.nonce)
+	return ReasonOK
+}
+
+// workKey is the replay key of a challenge with that nonce.
+func workKey(nonce []byte) (k ReplayKey) {
 	h := sha256.New()
 	h.Write([]byte("pow\x00"))
-	h.Write(a.nonce)
-	h.Sum(a.key[:0])
-	return ReasonOK
+	h.Write(nonce)
+	h.Sum(k[:0])
+	return k
 }
 
 // bound compares what the challenge was made for. Both must be bound to the same: a challenge for no session is not

@@ -11,6 +11,19 @@
 //
 //	signal, err := captcha.NewSignal(captchatest.Pass(), nil)
 //
+// For every remote provider there is a [Server], a stand-in for its service: an http.Handler that speaks the documented
+// contract, with test keys, single use, expiry, every error code, and faults on demand. It also serves a stand-in for the
+// vendor's widget with its global API, for tests in a browser.
+//
+//	fake := captchatest.NewTurnstile(nil)
+//	server := httptest.NewServer(fake)
+//	turnstile, err := captcha.NewTurnstile(captcha.Secret(captchatest.ServerSecret), []string{"example.com"},
+//		&captcha.RemoteOptions{Endpoint: fake.Endpoint(server.URL), SiteKey: captchatest.ServerSiteKey})
+//	token := fake.Mint(captchatest.Grant{Action: "signup"})
+//	fake.Inject(captchatest.Outage{Status: 503}) // the next verification fails
+//
+// The stand-ins follow the vendors' documentation. What a real service does beyond it they cannot show.
+//
 // # Security considerations
 //
 // The package is for tests. [Pass] accepts every answer and [QuickSteps] asks for no work worth the name; neither

@@ -1,6 +1,8 @@
 /*
- * Solves ALTCHA v2 proofs of work (PBKDF2) with Web Workers and WebCrypto. One file, no dependencies, no inline code:
- * the page needs script-src and worker-src for this file's origin, which must be the page's own.
+ * Does whatever task the server has assigned and fills one form field: solves ALTCHA v2 proofs of work (PBKDF2) with Web
+ * Workers and WebCrypto, or shows the widget of Turnstile, hCaptcha, reCAPTCHA (v2, v3, Enterprise), Friendly Captcha v2,
+ * Cap, GeeTest v4, Private Captcha, Arkose Labs or mCaptcha. One file, no dependencies, no inline code: the page needs script-src and worker-src for this file's origin, which
+ * must be the page's own, and for widgets what their vendor asks for (script-src, frame-src, connect-src).
  *
  * In a form, without any code:
  *
@@ -13,7 +15,8 @@
  * data-captcha-state on the element is idle, working, solved, expired, cancelled, unsupported or error; each change
  * fires the event "captcha:<state>", which bubbles, with detail {token, code, message}.
  *
- * From code: VestibuleCaptcha.solve(task, {signal, workers, onProgress}) gives {token, counter, tries, ms};
+ * From code: VestibuleCaptcha.perform(task, element, {signal, workers, onProgress, onExpired}) does any task in an element
+ * and gives {token, remove()}; VestibuleCaptcha.solve(task, {signal, workers, onProgress}) gives {token, counter, tries, ms};
  * VestibuleCaptcha.attach(element, {url, task, field, start, workers}) gives {start(task), cancel(), reset()}.
  */
 (function (global) {
@@ -213,6 +216,226 @@
     }
   }
 
+  // load runs a vendor's script once and waits until ready() says that it has set itself up.
+  const scripts = {};
+  function loadScript(url, ready, attributes) {
+    if (!scripts[url] || attributes) { // one with attributes belongs to one widget
+      scripts[url] = new Promise((resolve, reject) => {
+        const e = global.document.createElement('script');
+        e.src = url;
+        e.async = true;
+        for (const name in attributes) e.setAttribute(name, attributes[name]);
+        e.onload = resolve;
+        e.onerror = () => {
+          delete scripts[url];
+          e.remove();
+          reject(new CaptchaError('network', 'The check could not be loaded.'));
+        };
+        global.document.head.appendChild(e);
+      });
+    }
+    return scripts[url].then(async () => {
+      for (let i = 0; i < 500 && !ready(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+      if (!ready()) throw new CaptchaError('network', 'The check could not be loaded.');
+    });
+  }
+
+  function withQuery(url, query) {
+    const u = new URL(url, global.location.href);
+    for (const name in query) u.searchParams.set(name, query[name]);
+    return u.href;
+  }
+
+  const failed = () => new CaptchaError('widget', 'The check reported an error.');
+
+  // How each vendor's widget is shown. box is an empty element of its own; done(token), fail(error) and expired() tell
+  // what became of it; what is returned removes the widget.
+  const WIDGETS = {
+    turnstile: async (box, task, done, fail, expired) => {
+      await loadScript(withQuery(task.script || 'https://challenges.cloudflare.com/turnstile/v0/api.js', { render: 'explicit' }),
+        () => global.turnstile && global.turnstile.render);
+      const id = global.turnstile.render(box, {
+        sitekey: task.siteKey, action: task.action || undefined, cData: task.cdata || undefined,
+        appearance: task.invisible ? 'interaction-only' : 'always', 'response-field': false,
+        callback: done, 'error-callback': () => { fail(failed()); return true; }, 'expired-callback': expired,
+      });
+      return () => global.turnstile.remove(id);
+    },
+    hcaptcha: async (box, task, done, fail, expired) => {
+      await loadScript(withQuery(task.script || 'https://js.hcaptcha.com/1/api.js', { render: 'explicit' }),
+        () => global.hcaptcha && global.hcaptcha.render);
+      const id = global.hcaptcha.render(box, {
+        sitekey: task.siteKey, size: task.invisible ? 'invisible' : 'normal',
+        callback: done, 'error-callback': () => fail(failed()), 'expired-callback': expired,
+      });
+      if (task.invisible) global.hcaptcha.execute(id);
+      return () => global.hcaptcha.remove(id);
+    },
+    recaptcha: (box, task, done, fail, expired) => google(
+      task.script || 'https://www.google.com/recaptcha/api.js', () => global.grecaptcha, box, task, done, fail, expired),
+    recaptcha_enterprise: (box, task, done, fail, expired) => google(
+      task.script || 'https://www.google.com/recaptcha/enterprise.js', () => global.grecaptcha && global.grecaptcha.enterprise,
+      box, task, done, fail, expired),
+    friendly: async (box, task, done, fail, expired) => {
+      await loadScript(task.script || 'https://cdn.jsdelivr.net/npm/@friendlycaptcha/sdk@1/site.min.js',
+        () => global.frcaptcha && global.frcaptcha.createWidget);
+      const widget = global.frcaptcha.createWidget({ element: box, sitekey: task.siteKey, startMode: 'auto', formFieldName: null });
+      widget.addEventListener('frc:widget.complete', (event) => done(event.detail.response));
+      widget.addEventListener('frc:widget.error', () => fail(failed()));
+      widget.addEventListener('frc:widget.expire', expired);
+      const now = widget.getResponse();
+      if (widget.getState() === 'completed') done(now);
+      return () => widget.destroy();
+    },
+    cap: async (box, task, done, fail) => {
+      if (!task.instance) throw new CaptchaError('unknown', 'This check is not known to this page.');
+      await loadScript(task.script || task.instance.replace(/\/$/, '') + '/assets/widget.js', () => global.customElements.get('cap-widget'));
+      const widget = global.document.createElement('cap-widget');
+      widget.setAttribute('data-cap-api-endpoint', task.instance.replace(/\/$/, '') + '/' + encodeURIComponent(task.siteKey) + '/');
+      widget.addEventListener('solve', (event) => done(event.detail.token));
+      widget.addEventListener('error', () => fail(failed()));
+      box.appendChild(widget);
+      widget.solve();
+      return () => widget.remove();
+    },
+    geetest: async (box, task, done, fail) => {
+      await loadScript(task.script || 'https://static.geetest.com/v4/gt4.js', () => global.initGeetest4);
+      let captcha = null;
+      global.initGeetest4({ captchaId: task.siteKey, product: 'bind' }, (c) => {
+        captcha = c;
+        c.onReady(() => c.showCaptcha());
+        c.onSuccess(() => {
+          const v = c.getValidate();
+          done(JSON.stringify({
+            lot_number: v.lot_number, captcha_output: v.captcha_output, pass_token: v.pass_token, gen_time: v.gen_time,
+          }));
+        });
+        c.onError(() => fail(failed()));
+        c.onClose(() => fail(new CaptchaError('cancelled', 'The check was cancelled.')));
+      });
+      return () => { if (captcha) captcha.destroy(); };
+    },
+    private_captcha: async (box, task, done, fail) => {
+      const widget = global.document.createElement('div');
+      const names = ['done', 'failed'].map((n) => 'vestibuleCaptcha_' + n + '_' + Math.random().toString(36).slice(2));
+      global[names[0]] = (w) => done(w.solution());
+      global[names[1]] = () => fail(failed());
+      widget.className = 'private-captcha';
+      widget.setAttribute('data-sitekey', task.siteKey);
+      widget.setAttribute('data-start-mode', 'auto');
+      widget.setAttribute('data-finished-callback', names[0]);
+      widget.setAttribute('data-errored-callback', names[1]);
+      box.appendChild(widget);
+      await loadScript(withQuery(task.script || 'https://cdn.privatecaptcha.com/widget/js/privatecaptcha.js', {}), () => global.privateCaptcha);
+      if (!widget._privateCaptcha) global.privateCaptcha.setup();
+      return () => names.forEach((n) => { delete global[n]; });
+    },
+    arkose: async (box, task, done, fail) => {
+      if (!task.script) throw new CaptchaError('unknown', 'This check is not known to this page.');
+      const name = 'vestibuleCaptcha_arkose_' + Math.random().toString(36).slice(2);
+      let enforcement = null;
+      global[name] = (e) => { enforcement = e; };
+      await loadScript(task.script, () => enforcement, { 'data-callback': name, 'data-pkey': task.siteKey });
+      enforcement.setConfig({ onCompleted: (r) => done(r.token), onError: () => fail(failed()), onFailed: () => fail(failed()) });
+      enforcement.run();
+      return () => { delete global[name]; };
+    },
+    mcaptcha: async (box, task, done, fail) => {
+      if (!task.instance) throw new CaptchaError('unknown', 'This check is not known to this page.');
+      const frame = global.document.createElement('iframe');
+      const url = new URL(task.instance.replace(/\/$/, '') + '/widget/');
+      url.searchParams.set('sitekey', task.siteKey);
+      frame.title = 'mCaptcha';
+      const hear = (event) => {
+        if (event.source !== frame.contentWindow || event.origin !== url.origin) return;
+        if (event.data && typeof event.data.token === 'string') done(event.data.token);
+        else if (event.data && event.data.error) fail(failed());
+      };
+      global.addEventListener('message', hear);
+      frame.src = url.href;
+      box.appendChild(frame);
+      return () => { global.removeEventListener('message', hear); frame.remove(); };
+    },
+  };
+
+  async function google(url, api, box, task, done, fail, expired) {
+    await loadScript(withQuery(url, { render: task.invisible ? task.siteKey : 'explicit' }), () => api() && api().ready);
+    await new Promise((resolve) => api().ready(resolve));
+    if (task.invisible) {
+      api().execute(task.siteKey, { action: task.action }).then(done, () => fail(failed()));
+      return () => {};
+    }
+    const id = api().render(box, {
+      sitekey: task.siteKey, action: task.action || undefined, callback: done, 'error-callback': () => fail(failed()), 'expired-callback': expired,
+    });
+    return () => api().reset(id);
+  }
+
+  // show puts a widget into host and gives {token, remove}; expired is called when the token has become worthless.
+  function show(task, host, options) {
+    const o = options || {};
+    const vendor = Object.prototype.hasOwnProperty.call(WIDGETS, task.provider) && WIDGETS[task.provider];
+    if (!vendor || typeof task.siteKey !== 'string') {
+      return Promise.reject(new CaptchaError('unknown', 'This check is not known to this page.'));
+    }
+    const box = global.document.createElement('div');
+    box.setAttribute('data-captcha-widget', task.provider);
+    host.appendChild(box);
+    let take;
+    let removed = false;
+    const remove = () => {
+      if (removed) return;
+      removed = true;
+      try {
+        if (take) take();
+      } catch (err) {
+        // the vendor has removed it already
+      }
+      box.remove();
+    };
+    return new Promise((resolve, reject) => {
+      const fail = (err) => {
+        remove();
+        reject(err instanceof CaptchaError ? err : failed());
+      };
+      const done = (token) => {
+        if (typeof token === 'string' && token) resolve({ token, remove });
+        else fail(failed());
+      };
+      if (o.signal) {
+        const abort = () => fail(new CaptchaError('cancelled', 'The check was cancelled.'));
+        if (o.signal.aborted) abort();
+        else o.signal.addEventListener('abort', abort, { once: true });
+      }
+      vendor(box, task, done, fail, () => { if (o.onExpired) o.onExpired(); }).then((f) => {
+        take = f;
+        if (removed) {
+          removed = false;
+          remove();
+        }
+      }, fail);
+    });
+  }
+
+  // perform does a task of any kind, and the one beside it, and gives {token, expiresIn, remove} with the one value a
+  // form sends: the ticket and the answers, with spaces between.
+  async function perform(task, host, options) {
+    const one = async (t) => {
+      const c = t && (t.challenge || t.parameters);
+      if (c) return Object.assign(await solve(t, options), { remove: () => {} });
+      if (!t || typeof t !== 'object') throw new CaptchaError('malformed', 'The challenge is malformed.');
+      return Object.assign(await show(t, host, options), { expiresIn: Infinity });
+    };
+    const beside = task && task.second ? one(task.second).catch(() => null) : Promise.resolve(null);
+    const [first, second] = await Promise.all([one(task), beside]);
+    const parts = task.ticket ? [task.ticket, first.token] : [first.token];
+    if (second) parts.push(second.token);
+    return Object.assign({}, first, {
+      token: parts.join(' '),
+      remove: () => { first.remove(); if (second) second.remove(); },
+    });
+  }
+
   const TEXTS = {
     idle: 'A short check that you are human is needed.',
     working: 'Checking that you are human\u2026 This may take a few seconds.',
@@ -241,6 +464,7 @@
     };
     const status = make('p', { role: 'status', 'aria-live': 'polite' });
     const bar = make('progress', { 'aria-label': text('working') });
+    const host = make('div', { 'data-captcha-host': '' });
     const cancelButton = make('button', { type: 'button' });
     const retryButton = make('button', { type: 'button' });
     const field = make('input', { type: 'hidden', name: o.field });
@@ -250,9 +474,10 @@
     let controller = null;
     let expiry;
     let run = 0;
+    let remove = () => {}; // what the last run shows
     let received = Date.now(); // when o.task came
 
-    function show(state, detail) {
+    function tell(state, detail) {
       element.setAttribute('data-captcha-state', state);
       if (state === 'working') element.setAttribute('aria-busy', 'true');
       else element.removeAttribute('aria-busy');
@@ -282,6 +507,8 @@
       const mine = ++run;
       if (controller) controller.abort();
       clearTimeout(expiry);
+      remove();
+      remove = () => {};
       controller = new AbortController();
       const signal = controller.signal;
       if (task) {
@@ -290,34 +517,40 @@
       }
       field.value = '';
       bar.removeAttribute('value');
-      show('working');
+      tell('working');
       try {
         const loaded = await load(signal);
-        const result = await solve(loaded, {
-          signal, workers: o.workers, received,
+        const over = () => {
+          if (mine !== run) return;
+          field.value = '';
+          tell('expired', { code: 'expired' });
+        };
+        const result = await perform(loaded, host, {
+          signal, workers: o.workers, received, onExpired: over,
           onProgress: (p) => {
             if (mine !== run || !p.expected) return;
             bar.max = 1;
             bar.value = 1 - Math.exp(-p.tries / p.expected); // the chance of having been done by now
           },
         });
-        if (mine !== run) return null;
+        if (mine !== run) {
+          result.remove();
+          return null;
+        }
+        remove = result.remove;
         field.value = result.token;
         o.task = null; // a challenge is good for one answer
         if (result.expiresIn < 0x7fffffff) {
-          expiry = setTimeout(() => {
-            field.value = '';
-            show('expired', { code: 'expired' });
-          }, Math.max(0, result.expiresIn - 2000)); // before the server thinks so
+          expiry = setTimeout(over, Math.max(0, result.expiresIn - 2000)); // before the server thinks so
         }
-        show('solved', { token: result.token });
+        tell('solved', { token: result.token });
         return result.token;
       } catch (err) {
         if (mine !== run) return null;
         const code = signal.aborted ? 'cancelled' : (err instanceof CaptchaError && err.code) || 'error';
         if (code === 'expired') o.task = null;
         const state = code === 'cancelled' || code === 'expired' || code === 'unsupported' ? code : 'error';
-        show(state, { code, message: String((err && err.message) || err) });
+        tell(state, { code, message: String((err && err.message) || err) });
         return null;
       }
     }
@@ -330,13 +563,15 @@
       run++;
       cancel();
       clearTimeout(expiry);
+      remove();
+      remove = () => {};
       field.value = '';
-      show('idle');
+      tell('idle');
     }
 
     cancelButton.addEventListener('click', cancel);
     retryButton.addEventListener('click', () => start());
-    show('idle');
+    tell('idle');
     const handle = { start, cancel, reset, field };
     element.vestibuleCaptcha = handle;
     if (o.start === 'load' && (o.url || o.task)) {
@@ -348,7 +583,7 @@
     return handle;
   }
 
-  const api = { solve, attach, search, CaptchaError };
+  const api = { solve, show, perform, attach, search, CaptchaError };
   if (typeof module === 'object' && module && module.exports) module.exports = api;
   else global.VestibuleCaptcha = api;
 
