@@ -1,0 +1,60 @@
+package androidkey_test
+
+import (
+	"crypto/x509"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vestibule-go/vestibule/attest/attesttest"
+)
+
+// medianRatio times two functions in turn and returns the median of the ratios.
+func medianRatio(ours, floor func(n int)) float64 {
+	const rounds, n = 31, 8
+	var ratios []float64
+	for range rounds {
+		t0 := time.Now()
+		ours(n)
+		t1 := time.Now()
+		floor(n)
+		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
+	}
+	slices.Sort(ratios)
+	return ratios[rounds/2]
+}
+
+// BenchmarkAndroidKeyRKP verifies a chain of remote provisioning. The floor is the sum of its signature checks.
+func BenchmarkAndroidKeyRKP(b *testing.B) {
+	v := newVerifier(b, list{"1234": {}}, nil)
+	k := device(attesttest.AndroidOptions{}).Attest(challenge, nil)
+	var certs []*x509.Certificate
+	for _, raw := range k.Chain {
+		c, err := x509.ParseCertificate(raw)
+		require.NoError(b, err)
+		certs = append(certs, c)
+	}
+	ours := func(n int) {
+		for range n {
+			if _, err := v.Attestation(ctx, k.Chain, challenge); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	floor := func(n int) {
+		for range n {
+			for i := range len(certs) - 1 {
+				if err := certs[i+1].CheckSignature(certs[i].SignatureAlgorithm, certs[i].RawTBSCertificate, certs[i].Signature); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	ours(b.N)
+	b.StopTimer()
+	b.ReportMetric(medianRatio(ours, floor), "x/floor")
+}
