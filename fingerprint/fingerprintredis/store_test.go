@@ -1,0 +1,252 @@
+package fingerprintredis_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vestibule-go/vestibule/fingerprint"
+	"github.com/vestibule-go/vestibule/fingerprint/fingerprintredis"
+	"github.com/vestibule-go/vestibule/fingerprint/fingerprinttest"
+	"github.com/vestibule-go/vestibule/internal/redistest"
+	"github.com/vestibule-go/vestibule/risk/keyed"
+)
+
+var servers redistest.Group
+
+func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
+
+// patient is a timeout that a busy machine keeps.
+const patient = 10 * time.Second
+
+func newStore(t testing.TB, client fingerprintredis.Processor, opts fingerprintredis.Options) *fingerprintredis.Store {
+	t.Helper()
+	if opts.Timeout == 0 {
+		opts.Timeout = patient
+	}
+	s, err := fingerprintredis.New(client, &opts)
+	require.NoError(t, err)
+	return s
+}
+
+func TestStore(t *testing.T) {
+	for _, spread := range []bool{false, true} {
+		t.Run(fmt.Sprintf("spread=%v", spread), func(t *testing.T) {
+			fingerprinttest.TestStore(t, func(t *testing.T, most int) fingerprint.Store {
+				return newStore(t, servers.Single(t).Client(t, nil), fingerprintredis.Options{Cap: most, Spread: spread})
+			})
+		})
+	}
+}
+
+func TestCluster(t *testing.T) {
+	for _, spread := range []bool{false, true} {
+		t.Run(fmt.Sprintf("spread=%v", spread), func(t *testing.T) {
+			fingerprinttest.TestStore(t, func(t *testing.T, most int) fingerprint.Store {
+				client := servers.Cluster(t).Client(t, nil)
+				return newStore(t, client, fingerprintredis.Options{Cap: most, Spread: spread})
+			})
+		})
+	}
+}
+
+// counter counts the commands that are sent.
+type counter struct {
+	fingerprintredis.Processor
+	sent []string
+}
+
+func (c *counter) Process(ctx context.Context, cmd redis.Cmder) error {
+	c.sent = append(c.sent, cmd.Name())
+	return c.Processor.Process(ctx, cmd)
+}
+
+func newRing(t testing.TB) *keyed.Ring {
+	t.Helper()
+	r, err := keyed.New([]keyed.Key{{ID: "k", Secret: keyed.NewSecret()}}, nil)
+	require.NoError(t, err)
+	return r
+}
+
+func newSightings(t testing.TB, store fingerprint.Store) *fingerprint.Sightings {
+	t.Helper()
+	s, err := fingerprint.NewSightings(store, &fingerprint.SightingsOptions{Ring: newRing(t), Timeout: patient})
+	require.NoError(t, err)
+	return s
+}
+
+func visit(n int) fingerprint.Visit {
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], uint32(n))
+	return fingerprint.Visit{
+		Tenant: "t", Attempt: fmt.Sprint("attempt", n), IP: netip.AddrFrom4(a), Device: "device", Print: "print",
+		Email: fmt.Sprint(n, "@example.com"), Phone: fmt.Sprint("+1555", n), IDs: []fingerprint.ID{{Kind: "usdot", Value: "1234567"}},
+	}
+}
+
+func TestOneRoundTrip(t *testing.T) {
+	c := &counter{Processor: servers.Single(t).Client(t, nil)}
+	s := newSightings(t, newStore(t, c, fingerprintredis.Options{}))
+	_, err := s.See(t.Context(), visit(1))
+	require.NoError(t, err)
+	require.Equal(t, []string{"evalsha", "eval"}, c.sent, "the script is loaded once")
+	c.sent = nil
+	got, err := s.See(t.Context(), visit(2))
+	require.NoError(t, err)
+	require.Equal(t, []string{"evalsha"}, c.sent)
+	require.Equal(t, fingerprint.Counts{{N: 2}, {N: 2}, {N: 2}}, got.Device.Accounts)
+	require.Equal(t, fingerprint.Counts{{N: 2}, {N: 2}, {N: 2}}, got.Business.Attempts)
+	require.True(t, got.Device.Before)
+}
+
+func TestEverythingExpiresAndStaysSmall(t *testing.T) {
+	client := servers.Single(t).Client(t, nil)
+	s := newSightings(t, newStore(t, client, fingerprintredis.Options{}))
+	for n := range 400 {
+		_, err := s.See(t.Context(), visit(n))
+		require.NoError(t, err)
+	}
+	keys, err := client.Keys(t.Context(), "*").Result()
+	require.NoError(t, err)
+	bySubject := map[string]int64{}
+	for _, k := range keys {
+		ttl, err := client.PTTL(t.Context(), k).Result()
+		require.NoError(t, err)
+		require.Positive(t, ttl, "a key without expiry")
+		used, err := client.MemoryUsage(t.Context(), k).Result()
+		require.NoError(t, err)
+		bySubject[k] += used
+	}
+	var most int64
+	for _, used := range bySubject {
+		most = max(most, used)
+	}
+	t.Logf("the largest subject takes %d bytes", most)
+	require.LessOrEqual(t, most, int64(6500))
+}
+
+func TestNoFalseAnswers(t *testing.T) {
+	server := redistest.Start(t, nil)
+	store := newStore(t, server.Client(t, nil), fingerprintredis.Options{Timeout: 200 * time.Millisecond})
+	s := newSightings(t, store)
+	_, err := s.See(t.Context(), visit(1))
+	require.NoError(t, err)
+	server.Pause(t)
+	_, err = s.See(t.Context(), visit(2))
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "example.com")
+	server.Resume(t)
+	require.Eventually(t, func() bool { _, err := s.See(t.Context(), visit(3)); return err == nil }, patient, 10*time.Millisecond)
+	server.Kill(t)
+	_, err = s.See(t.Context(), visit(4))
+	require.Error(t, err)
+}
+
+func TestForeignValues(t *testing.T) {
+	client := servers.Single(t).Client(t, nil)
+	s := newSightings(t, newStore(t, client, fingerprintredis.Options{}))
+	_, err := s.See(t.Context(), visit(1))
+	require.NoError(t, err)
+	keys, err := client.Keys(t.Context(), "*").Result()
+	require.NoError(t, err)
+	require.NotEmpty(t, keys)
+	for _, rubbish := range []string{"", "x", "rubbish that is longer than a header", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x00"} {
+		for _, k := range keys {
+			require.NoError(t, client.Set(t.Context(), k, rubbish, time.Hour).Err())
+		}
+		got, err := s.See(t.Context(), visit(1))
+		require.NoError(t, err)
+		require.Equal(t, fingerprint.Counts{{N: 1}, {N: 1}, {N: 1}}, got.Device.Attempts, "counting begins again")
+		require.False(t, got.Device.Before)
+	}
+	for _, k := range keys {
+		require.NoError(t, client.Del(t.Context(), k).Err())
+		require.NoError(t, client.LPush(t.Context(), k, "a list").Err())
+	}
+	_, err = s.See(t.Context(), visit(1))
+	require.NoError(t, err)
+}
+
+func TestOptions(t *testing.T) {
+	client := redis.NewClient(&redis.Options{})
+	t.Cleanup(func() { _ = client.Close() })
+	for name, o := range map[string]fingerprintredis.Options{
+		"prefix":  {Prefix: "a{b"},
+		"long":    {Prefix: "0123456789012345678901234567890123"},
+		"cap":     {Cap: 128},
+		"timeout": {Timeout: time.Minute},
+		"pending": {MaxPending: -1},
+	} {
+		_, err := fingerprintredis.New(client, &o)
+		require.Error(t, err, name)
+		if name != "cap" {
+			_, err = fingerprintredis.NewOnce(client, &o)
+			require.Error(t, err, name)
+		}
+	}
+	_, err := fingerprintredis.New(nil, nil)
+	require.Error(t, err)
+	_, err = fingerprintredis.NewOnce(nil, nil)
+	require.Error(t, err)
+}
+
+func TestOnce(t *testing.T) {
+	client := servers.Single(t).Client(t, nil)
+	o, err := fingerprintredis.NewOnce(client, &fingerprintredis.Options{Timeout: patient})
+	require.NoError(t, err)
+	first, err := o.Use(t.Context(), "a", time.Minute)
+	require.NoError(t, err)
+	require.True(t, first)
+	first, err = o.Use(t.Context(), "a", time.Minute)
+	require.NoError(t, err)
+	require.False(t, first)
+	first, err = o.Use(t.Context(), "b", time.Minute)
+	require.NoError(t, err)
+	require.True(t, first)
+	_, err = o.Use(t.Context(), "c", 0)
+	require.Error(t, err)
+}
+
+// BenchmarkSightings is a visit of a known device from a new network for a new account; the floor is one INCR.
+func BenchmarkSightings(b *testing.B) {
+	client := servers.Single(b).Client(b, nil)
+	s := newSightings(b, newStore(b, client, fingerprintredis.Options{}))
+	n := 0
+	ours := func() {
+		n++
+		v := visit(n)
+		v.Device = fmt.Sprint("device", n%1000)
+		v.Print, v.Phone, v.IDs = "", "", nil
+		if _, err := s.See(b.Context(), v); err != nil {
+			b.Fatal(err)
+		}
+	}
+	floor := func() {
+		if err := client.Incr(b.Context(), "floor").Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range 200 {
+		ours()
+		floor()
+	}
+	var ratios []float64
+	b.ResetTimer()
+	for b.Loop() {
+		t0 := time.Now()
+		ours()
+		t1 := time.Now()
+		floor()
+		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "x/floor")
+}

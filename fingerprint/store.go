@@ -1,0 +1,128 @@
+package fingerprint
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Windows are the spans everything is counted over, the longest last.
+var Windows = [3]time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
+
+// Key names a subject in a store: 128 bits of a keyed hash. It holds nothing that leads back to the subject.
+type Key [16]byte
+
+// String is the key in base64url, 22 characters.
+func (k Key) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+
+// Bounds of a batch.
+const (
+	MaxSubjects = 64
+	MaxSets     = 4
+	// MaxCap bounds a store's cap.
+	MaxCap = 127
+	// DefaultCap keeps a device below 6.5 KB on Redis.
+	DefaultCap = 100
+)
+
+// Store keeps sightings. [Sightings] calls it; it must be safe for concurrent use. [Memory] is one; package
+// fingerprinttest has the conformance suite for others. An error means that the store could not tell; whether a
+// sighting was written is unknown then, and the caller does not send it again.
+type Store interface {
+	// See writes a batch and fills in its answers: one atomic step for each subject, and one round trip for all.
+	See(ctx context.Context, b *Batch) error
+	// Forget removes all that is kept of a tenant's subjects themselves; as members of others' sets they stay until
+	// these expire.
+	Forget(ctx context.Context, tenant string, keys []Key) error
+}
+
+// InProcess is an ability of stores that answer from this process's memory, without I/O and without blocking.
+type InProcess interface {
+	InProcess() bool
+}
+
+// Batch is what one visit shows. Times are milliseconds since 1970.
+type Batch struct {
+	// Tenant is whose subjects these are. Keys depend on it already; a store may use it to choose a slot.
+	Tenant string
+	// At is the time to go by; 0: the store's own clock, as it must be outside tests.
+	At int64
+	// Subjects have different keys.
+	Subjects []Subject
+	// Now is the time the store went by.
+	Now int64
+}
+
+// Subject is something that was seen: a device, an address, a telephone number.
+type Subject struct {
+	Key Key
+	// Keep is how long the subject is remembered after it was last seen, at least the longest of Windows.
+	Keep time.Duration
+	// Sets are what it was seen with; N of them are used.
+	Sets [MaxSets]Set
+	N    int
+
+	// Dated asks for First and Last: when it was seen before this visit; 0: never, or too long ago.
+	Dated       bool
+	First, Last int64
+}
+
+// Set is what a subject was seen with, of one kind.
+type Set struct {
+	// Dim tells sets of one subject apart.
+	Dim Dim
+	// Member is hashed; 0: only count. A member that comes again is counted once, at its latest time.
+	Member uint64
+
+	// Counts are the members seen in the last of Windows[i]: later than Now - Windows[i]. At most the store's cap is
+	// known of; then Full is set and the counts say "at least".
+	Counts [3]int32
+	Full   bool
+}
+
+// Dim is a kind of things that are counted.
+type Dim uint8
+
+// The dimensions.
+const (
+	DimAttempts Dim = iota
+	DimIPs
+	DimAccounts
+	DimPhones
+	DimDevices
+	Dims // how many there are
+)
+
+// ErrBatch says that a batch breaks the rules documented at its fields.
+var ErrBatch = errors.New("fingerprint: invalid batch")
+
+// Check returns an error that is ErrBatch when the batch breaks the rules. A store calls it first.
+func (b *Batch) Check() error {
+	if len(b.Subjects) > MaxSubjects || b.At < 0 || b.At > 1<<50 {
+		return fmt.Errorf("%w: %d subjects, time %d", ErrBatch, len(b.Subjects), b.At)
+	}
+	for i := range b.Subjects {
+		s := &b.Subjects[i]
+		if s.N < 0 || s.N > MaxSets || s.Keep < Windows[2] || s.Keep > 3660*24*time.Hour {
+			return fmt.Errorf("%w: subject %d: %d sets, kept %v", ErrBatch, i, s.N, s.Keep)
+		}
+		for j := range s.N {
+			if s.Sets[j].Dim >= Dims {
+				return fmt.Errorf("%w: subject %d: dimension %d", ErrBatch, i, s.Sets[j].Dim)
+			}
+			for k := range j {
+				if s.Sets[k].Dim == s.Sets[j].Dim {
+					return fmt.Errorf("%w: subject %d: a dimension comes twice", ErrBatch, i)
+				}
+			}
+		}
+		for j := range i {
+			if b.Subjects[j].Key == s.Key {
+				return fmt.Errorf("%w: subjects %d and %d have the same key", ErrBatch, j, i)
+			}
+		}
+	}
+	return nil
+}
