@@ -75,11 +75,11 @@ func canonicalDomain(d string) string {
 
 // repairCom repairs endings that were meant to be ".com": several of them in a row, and slips of one or two keys.
 func repairCom(d string) string {
-	for strings.HasSuffix(d, ".com.com") {
-		d = d[:len(d)-4]
-	}
 	if i := strings.LastIndexByte(d, '.'); slip(d[i+1:]) {
 		d = d[:i] + ".com"
+	}
+	for strings.HasSuffix(d, ".com.com") {
+		d = d[:len(d)-4]
 	}
 	return d
 }

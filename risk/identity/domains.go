@@ -18,9 +18,9 @@ import (
 // 10^15. The zero value and nil are empty. Immutable and safe for concurrent use.
 type Domains struct{ sums string } // 8 bytes each, big endian, ascending
 
-//go:generate go run gen.go disposable_email_blocklist.conf
+//go:generate go test -run ^TestUpdateDisposable$ . -args -list disposable_email_blocklist.conf
 
-// disposable is made by gen.go of the list at https://github.com/disposable-email-domains/disposable-email-domains, which
+// disposable is made by TestUpdateDisposable of the list at https://github.com/disposable-email-domains/disposable-email-domains, which
 // is in the public domain (CC0 1.0).
 //
 //go:embed disposable.bin

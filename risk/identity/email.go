@@ -127,10 +127,10 @@ func trimComments(s string) string {
 // lookup maps Unicode to ASCII as browsers do (UTS 46), and lets underscores through, which exist in practice.
 var lookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule())
 
-// CleanDomain returns a domain in the form in which lists have it: lower case, ASCII (IDNA, UTS 46), without a trailing
-// dot. It is false for what is no domain of at least two labels.
+// CleanDomain returns a domain in the form in which lists have it: lower case, ASCII (IDNA, UTS 46), without trailing
+// dots. It is false for what is no domain of at least two labels.
 func CleanDomain(s string) (string, bool) {
-	s = strings.TrimSuffix(s, ".")
+	s = strings.TrimRight(s, ".")
 	if s == "" || len(s) > MaxDomain {
 		return "", false
 	}
@@ -147,7 +147,7 @@ func CleanDomain(s string) (string, bool) {
 		if s, err = lookup.ToASCII(norm.NFC.String(s)); err != nil {
 			return "", false
 		}
-		s = strings.TrimSuffix(s, ".")
+		s = strings.TrimRight(s, ".")
 	} else if !lower {
 		s = strings.ToLower(s)
 	}
