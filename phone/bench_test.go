@@ -1,0 +1,107 @@
+package phone_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nyaruka/phonenumbers/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vestibule-go/vestibule/phone"
+)
+
+// medianRatio times two functions in turn and returns the median of the ratios.
+func medianRatio(ours, floor func(n int)) float64 {
+	const rounds, n = 31, 400
+	var ratios []float64
+	for range rounds {
+		t0 := time.Now()
+		ours(n)
+		t1 := time.Now()
+		floor(n)
+		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
+	}
+	slices.Sort(ratios)
+	return ratios[rounds/2]
+}
+
+var sink int
+
+// BenchmarkParse reads numbers: parsed, valid, type. The floor is the library alone doing the same.
+func BenchmarkParse(b *testing.B) {
+	numbers := []string{"+4740000000", "+12025550123", "+442079460958", "+4915123456789", "+33612345678", "+390669812345", "+46701234567", "+819012345678"}
+	ours := func(n int) {
+		for i := range n {
+			p, err := phone.Parse(numbers[i%len(numbers)], "")
+			if err == nil {
+				sink += int(p.Line())
+			}
+		}
+	}
+	floor := func(n int) {
+		for i := range n {
+			p, err := phonenumbers.Parse(numbers[i%len(numbers)], "")
+			if err == nil && phonenumbers.IsValidNumber(p) {
+				sink += int(phonenumbers.GetNumberType(p))
+			}
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	ours(b.N)
+	b.StopTimer()
+	b.ReportMetric(medianRatio(ours, floor), "x/floor")
+}
+
+func generated(t testing.TB, n int) (*phone.List, []uint64) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var text strings.Builder
+	list := make([]uint64, n)
+	for i := range list {
+		list[i] = 10_000_000_000 + r.Uint64N(990_000_000_000)
+		fmt.Fprintf(&text, "%d,2026-01-02\n", list[i])
+	}
+	l, err := phone.ReadList(strings.NewReader(text.String()))
+	require.NoError(t, err)
+	return l, list
+}
+
+// BenchmarkDisposable asks a list of 126,000 numbers: half the questions are hits.
+func BenchmarkDisposable(b *testing.B) {
+	l, list := generated(b, 126_000)
+	r := rand.New(rand.NewPCG(3, 4))
+	questions := make([]uint64, 1<<16)
+	for i := range questions {
+		questions[i] = list[r.IntN(len(list))] + uint64(i&1)*7
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		sink += l.LookDigits(questions[i&(len(questions)-1)]).Block
+		i++
+	}
+}
+
+func TestListMemory(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	_, _ = generated(t, 10)
+	before := heap()
+	l, list := generated(t, 126_000)
+	list = list[:1]
+	after := heap()
+	t.Logf("a list of %d numbers takes %d KB", l.Len(), (int64(after)-int64(before))/1024)
+	require.Less(t, int64(after)-int64(before), int64(8<<20))
+	require.True(t, l.LookDigits(list[0]).Listed)
+	require.Zero(t, testing.AllocsPerRun(100, func() { sink += l.LookDigits(list[0]).Block }))
+}

@@ -1,0 +1,569 @@
+package phonetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/vestibule-go/vestibule/phone"
+)
+
+// Store is all that package phone keeps.
+type Store interface {
+	phone.Store
+	phone.RouteStore
+	phone.SightingStore
+}
+
+// Clock is a clock that tests move. It is safe for concurrent use.
+type Clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// NewClock makes a clock that stands at 2026-03-01 12:00 UTC.
+func NewClock() *Clock { return &Clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
+
+// Now is the time on the clock.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+// Pass moves the clock on.
+func (c *Clock) Pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// k makes keys.
+func k(name string, args ...any) (key phone.Key) {
+	s := fmt.Sprintf(name, args...)
+	for i := range s {
+		key[i%16] = key[i%16]*31 + s[i] + byte(i)
+	}
+	key[15] |= 1
+	return key
+}
+
+type suite struct {
+	t     *testing.T
+	s     Store
+	clock *Clock
+	id    string // keeps cases of a shared store apart
+}
+
+// StoreConform checks a store against the contract of [phone.Store], [phone.RouteStore] and [phone.SightingStore]. newStore
+// makes a store that goes by the given clock; stores may share what they keep.
+func StoreConform(t *testing.T, newStore func(t *testing.T, now func() time.Time) Store) {
+	for _, c := range []struct {
+		name string
+		run  func(*suite)
+	}{
+		{"issue and check", (*suite).issueAndCheck}, {"resend", (*suite).resend}, {"cooldowns", (*suite).cooldowns},
+		{"quotas", (*suite).quotas}, {"settle", (*suite).settle}, {"failures", (*suite).failures}, {"binding", (*suite).binding},
+		{"expiry", (*suite).expiry}, {"idempotence", (*suite).idempotence}, {"hosted", (*suite).hosted},
+		{"routes", (*suite).routes}, {"holds", (*suite).holds}, {"deliveries", (*suite).deliveries}, {"sightings", (*suite).sightings},
+		{"requests out of bounds", (*suite).bounds}, {"parallel guesses", (*suite).parallelGuesses},
+		{"parallel right answers", (*suite).parallelRight}, {"parallel issues", (*suite).parallelIssues}, {"canceled", (*suite).canceled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			clock := NewClock()
+			c.run(&suite{t: t, s: newStore(t, clock.Now), clock: clock, id: fmt.Sprint(time.Now().UnixNano(), c.name)})
+		})
+	}
+}
+
+func (s *suite) ctx() context.Context { return context.Background() }
+
+func (s *suite) issue(change func(*phone.Issue)) *phone.Issue {
+	s.t.Helper()
+	r := &phone.Issue{Tenant: s.id, Record: k("r%s", s.id), Phone: k("p%s", s.id), Flow: k("f"), Seed: k("seed"), MAC: k("right"), Channel: phone.SMS,
+		TTL: 5 * time.Minute, Fresh: time.Minute, Tries: 5, Sends: 3, Cooldowns: []time.Duration{30 * time.Second, time.Minute}}
+	if change != nil {
+		change(r)
+	}
+	require.NoError(s.t, s.s.Issue(s.ctx(), r))
+	return r
+}
+
+func (s *suite) checking(mac string) *phone.Check {
+	return &phone.Check{Tenant: s.id, Record: k("r%s", s.id), Flow: k("f"), MACs: []phone.Key{k("%s", mac)}, Grant: k("g%s", s.id), GrantTTL: 15 * time.Minute}
+}
+
+func (s *suite) check(mac string, change func(*phone.Check)) *phone.Check {
+	s.t.Helper()
+	r := s.checking(mac)
+	if change != nil {
+		change(r)
+	}
+	require.NoError(s.t, s.s.Check(s.ctx(), r))
+	return r
+}
+
+func (s *suite) granted() phone.Grant {
+	s.t.Helper()
+	g, err := s.s.Granted(s.ctx(), s.id, k("g%s", s.id))
+	require.NoError(s.t, err)
+	return g
+}
+
+func (s *suite) issueAndCheck() {
+	require.Equal(s.t, phone.Gone, s.check("right", nil).Outcome)
+	r := s.issue(nil)
+	require.Equal(s.t, phone.Issued, r.Outcome)
+	require.Equal(s.t, s.clock.Now().UnixMilli(), r.At.UnixMilli())
+	require.Equal(s.t, s.clock.Now().Add(5*time.Minute).UnixMilli(), r.Expires.UnixMilli())
+	require.Equal(s.t, k("seed"), r.LiveSeed)
+	require.Equal(s.t, k("right"), r.LiveMAC)
+	require.Equal(s.t, 1, r.Sent)
+	require.Equal(s.t, 30*time.Second, r.RetryAfter)
+	require.Zero(s.t, s.granted())
+	for left := 4; left >= 2; left-- {
+		c := s.check("wrong", nil)
+		require.Equal(s.t, phone.Wrong, c.Outcome)
+		require.Equal(s.t, left, c.Left)
+	}
+	require.Equal(s.t, phone.Grant{Wrong: 3}, s.granted())
+	c := s.check("wrong", func(c *phone.Check) { c.MACs = append(c.MACs, k("old"), k("right")) })
+	require.Equal(s.t, phone.Right, c.Outcome, "any of the peppers")
+	require.Equal(s.t, phone.SMS, c.Channel)
+	g := s.granted()
+	require.Equal(s.t, s.clock.Now().UnixMilli(), g.At.UnixMilli())
+	require.Equal(s.t, phone.SMS, g.Channel)
+	require.Equal(s.t, 3, g.Wrong)
+	require.Equal(s.t, phone.Gone, s.check("right", nil).Outcome, "used")
+	s.clock.Pass(15*time.Minute - time.Millisecond)
+	require.NotZero(s.t, s.granted())
+	s.clock.Pass(time.Millisecond)
+	require.Zero(s.t, s.granted())
+	other, err := s.s.Granted(s.ctx(), s.id, k("nobody"))
+	require.NoError(s.t, err)
+	require.Zero(s.t, other)
+}
+
+func (s *suite) resend() {
+	s.issue(nil)
+	s.check("wrong", nil)
+	s.clock.Pass(30 * time.Second)
+	again := s.issue(func(r *phone.Issue) { r.Seed, r.MAC, r.Channel = k("seed2"), k("right2"), phone.Voice })
+	require.Equal(s.t, phone.Resend, again.Outcome)
+	require.Equal(s.t, k("seed"), again.LiveSeed)
+	require.Equal(s.t, 2, again.Sent)
+	c := s.check("right2", nil)
+	require.Equal(s.t, phone.Wrong, c.Outcome)
+	require.Equal(s.t, 3, c.Left, "tries are not refilled")
+	require.Equal(s.t, phone.Voice, c.Channel)
+	s.clock.Pass(3*time.Minute + 31*time.Second)
+	fresh := s.issue(func(r *phone.Issue) { r.Seed, r.MAC = k("seed2"), k("right2") })
+	require.Equal(s.t, phone.Issued, fresh.Outcome, "less than Fresh is left")
+	require.Equal(s.t, phone.Wrong, s.check("right", nil).Outcome, "the old one is dead")
+	require.Equal(s.t, phone.Right, s.check("right2", nil).Outcome)
+	for i := range 4 {
+		s.clock.Pass(time.Minute)
+		want := phone.Resend
+		if i == 0 || i == 3 {
+			want = phone.Issued
+		}
+		require.Equal(s.t, want, s.issue(nil).Outcome, i)
+	}
+	s.clock.Pass(time.Minute)
+	require.Equal(s.t, phone.Issued, s.issue(func(r *phone.Issue) { r.Flow = k("f2") }).Outcome, "another flow has another code")
+	require.Equal(s.t, phone.Gone, s.check("right", nil).Outcome)
+}
+
+func (s *suite) cooldowns() {
+	for i, wait := range []time.Duration{30 * time.Second, time.Minute, time.Minute} {
+		r := s.issue(nil)
+		require.Less(s.t, r.Outcome, phone.Duplicate, i)
+		require.Equal(s.t, wait, r.RetryAfter)
+		s.clock.Pass(wait - time.Millisecond)
+		for range 3 {
+			// Another purpose and flow, the same number; refusals do not prolong it.
+			c := s.issue(func(r *phone.Issue) { r.Record, r.Flow = k("other%s", s.id), k("f9") })
+			require.Equal(s.t, phone.Cooling, c.Outcome)
+			require.Equal(s.t, time.Millisecond, c.RetryAfter)
+		}
+		s.clock.Pass(time.Millisecond)
+	}
+	s.clock.Pass(time.Hour)
+	require.Equal(s.t, 30*time.Second, s.issue(nil).RetryAfter, "begins again")
+}
+
+func (s *suite) free(i int, q ...phone.Quota) *phone.Issue {
+	return s.issue(func(r *phone.Issue) {
+		r.Record, r.Phone, r.Quotas = k("r%s%d", s.id, i), k("p%s%d", s.id, i), q
+	})
+}
+
+func (s *suite) quotas() {
+	a := phone.Quota{Key: k("a%s", s.id), Window: time.Hour, Max: 3, Cost: 1}
+	b := phone.Quota{Key: k("b%s", s.id), Window: 24 * time.Hour, Max: 1 << 52, Cost: 1 << 50, Money: true}
+	for i := range 3 {
+		require.Equal(s.t, phone.Issued, s.free(i, a, b).Outcome)
+	}
+	r := s.free(3, b, a)
+	require.Equal(s.t, phone.Exceeded, r.Outcome)
+	require.Equal(s.t, 1, r.Quota)
+	require.Greater(s.t, r.RetryAfter, 55*time.Minute)
+	require.LessOrEqual(s.t, r.RetryAfter, 65*time.Minute)
+	require.Equal(s.t, phone.Issued, s.free(4, b).Outcome, "what was refused was charged nowhere")
+	require.Equal(s.t, phone.Exceeded, s.free(5, b).Outcome)
+	s.clock.Pass(r.RetryAfter - time.Millisecond)
+	require.Equal(s.t, phone.Exceeded, s.free(6, a).Outcome)
+	s.clock.Pass(time.Millisecond)
+	require.Equal(s.t, phone.Issued, s.free(7, a).Outcome)
+	look := a
+	look.Cost, look.Max = 0, 0
+	require.Equal(s.t, phone.Exceeded, s.free(8, look).Outcome, "1 is more than 0")
+	look.Max = 1
+	require.Equal(s.t, phone.Issued, s.free(9, look).Outcome)
+	require.Equal(s.t, phone.Issued, s.free(10, look).Outcome, "looking costs nothing")
+}
+
+func (s *suite) settle() {
+	q := phone.Quota{Key: k("q%s", s.id), Window: time.Hour, Max: 10, Cost: 10}
+	r := s.free(0, q)
+	require.Equal(s.t, phone.Issued, r.Outcome)
+	settle := func(delta int64, at time.Time) {
+		c := q
+		c.Cost = delta
+		require.NoError(s.t, s.s.Settle(s.ctx(), &phone.Settle{Tenant: s.id, Record: k("r%s0", s.id), Flow: k("f"), At: at, Adjust: []phone.Quota{c}}))
+	}
+	settle(-4, r.At)
+	seven := q
+	seven.Cost = 5
+	require.Equal(s.t, phone.Exceeded, s.free(1, seven).Outcome)
+	seven.Cost = 4
+	require.Equal(s.t, phone.Issued, s.free(2, seven).Outcome)
+	settle(-100, r.At)
+	require.Equal(s.t, phone.Issued, s.free(3, q).Outcome, "never below zero")
+	settle(-10, r.At.Add(-30*time.Minute))
+	require.Equal(s.t, phone.Exceeded, s.free(4, seven).Outcome, "nothing was charged then")
+	settle(5, r.At)
+	s.clock.Pass(50 * time.Minute)
+	settle(-15, r.At)
+	require.Equal(s.t, phone.Issued, s.free(5, q).Outcome, "given back where it was charged")
+}
+
+func (s *suite) failures() {
+	limits := []phone.Quota{{Key: k("hour%s", s.id), Window: time.Hour, Max: 7, Cost: 1}, {Key: k("day%s", s.id), Window: 24 * time.Hour, Max: 9, Cost: 1}}
+	fails := func(c *phone.Check) { c.Failures = limits }
+	s.issue(nil)
+	for range 5 {
+		require.Equal(s.t, phone.Wrong, s.check("wrong", fails).Outcome)
+	}
+	require.Equal(s.t, phone.Gone, s.check("right", fails).Outcome, "five tries")
+	s.clock.Pass(time.Minute)
+	require.Equal(s.t, phone.Issued, s.issue(func(r *phone.Issue) { r.Failures = limits; r.Flow = k("f2") }).Outcome)
+	other := func(c *phone.Check) { c.Failures, c.Flow = limits, k("f2") }
+	for range 2 {
+		require.Equal(s.t, phone.Wrong, s.check("wrong", other).Outcome)
+	}
+	require.Equal(s.t, phone.Barred, s.check("right", other).Outcome, "the right one too")
+	s.clock.Pass(time.Minute)
+	r := s.issue(func(r *phone.Issue) { r.Failures = limits })
+	require.Equal(s.t, phone.LockedOut, r.Outcome)
+	require.Positive(s.t, r.RetryAfter)
+	s.clock.Pass(66 * time.Minute)
+	require.Equal(s.t, phone.Issued, s.issue(func(r *phone.Issue) { r.Failures = limits }).Outcome)
+	for range 2 {
+		require.Equal(s.t, phone.Wrong, s.check("wrong", fails).Outcome)
+	}
+	require.Equal(s.t, phone.Barred, s.check("right", fails).Outcome, "a day's worth")
+}
+
+func (s *suite) binding() {
+	s.issue(nil)
+	for _, change := range []func(*phone.Check){
+		func(c *phone.Check) { c.Flow = k("f2") }, func(c *phone.Check) { c.Record = k("x%s", s.id) }, func(c *phone.Check) { c.Tenant += "x"; c.Record = k("y%s", s.id) },
+	} {
+		require.Equal(s.t, phone.Gone, s.check("right", change).Outcome)
+	}
+	require.Equal(s.t, 4, s.check("wrong", nil).Left, "and no try was used up")
+}
+
+func (s *suite) expiry() {
+	s.issue(nil)
+	s.clock.Pass(5*time.Minute - time.Millisecond)
+	require.Equal(s.t, phone.Wrong, s.check("wrong", nil).Outcome)
+	s.clock.Pass(time.Millisecond)
+	require.Equal(s.t, phone.Gone, s.check("right", nil).Outcome)
+	require.Equal(s.t, phone.Issued, s.issue(nil).Outcome)
+}
+
+func (s *suite) idempotence() {
+	named := func(name string) func(*phone.Issue) { return func(r *phone.Issue) { r.Request = k("%s", name) } }
+	require.Equal(s.t, phone.Issued, s.issue(named("a")).Outcome)
+	r := s.issue(named("a"))
+	require.Equal(s.t, phone.Duplicate, r.Outcome)
+	require.Equal(s.t, 1, r.Sent)
+	require.Equal(s.t, k("seed"), r.LiveSeed)
+	s.clock.Pass(40 * time.Second)
+	require.Equal(s.t, phone.Duplicate, s.issue(named("a")).Outcome, "also after the cool-down")
+	require.Equal(s.t, phone.Resend, s.issue(named("b")).Outcome)
+	require.Equal(s.t, phone.Duplicate, s.issue(named("b")).Outcome)
+	require.Equal(s.t, phone.Cooling, s.issue(nil).Outcome, "no name is no duplicate")
+}
+
+func (s *suite) hosted() {
+	limits := []phone.Quota{{Key: k("hour%s", s.id), Window: time.Hour, Max: 3, Cost: 1}}
+	r := s.issue(nil)
+	require.NoError(s.t, s.s.Settle(s.ctx(), &phone.Settle{Tenant: s.id, Record: r.Record, Flow: r.Flow, At: r.At, Ref: "VE1"}))
+	reserve := func(c *phone.Check) { c.Mode, c.Failures, c.MACs = phone.Reserve, limits, nil }
+	first := s.check("", reserve)
+	require.Equal(s.t, phone.Reserved, first.Outcome)
+	require.Equal(s.t, "VE1", first.Sent)
+	require.Equal(s.t, 4, first.Left)
+	require.Equal(s.t, phone.Reserved, s.check("", reserve).Outcome)
+	confirm := func(c *phone.Check) {
+		c.Mode, c.Failures, c.MACs, c.At, c.Ref = phone.Confirm, limits, nil, first.Now, "VE1"
+	}
+	require.Equal(s.t, phone.Gone, s.check("", func(c *phone.Check) { confirm(c); c.Ref = "VE2" }).Outcome)
+	require.Equal(s.t, phone.Right, s.check("", confirm).Outcome)
+	require.Equal(s.t, phone.Gone, s.check("", confirm).Outcome, "once")
+	require.Equal(s.t, phone.SMS, s.granted().Channel)
+	s.clock.Pass(time.Minute)
+	s.issue(nil)
+	require.Equal(s.t, phone.Reserved, s.check("", reserve).Outcome, "the failure of the right one was taken back")
+	require.Equal(s.t, phone.Reserved, s.check("", reserve).Outcome)
+	require.Equal(s.t, phone.Barred, s.check("", reserve).Outcome)
+}
+
+func (s *suite) route(key phone.Key) phone.RouteStats {
+	s.t.Helper()
+	list, err := s.s.Routes(s.ctx(), s.id, []phone.Key{k("none"), key})
+	require.NoError(s.t, err)
+	require.Len(s.t, list, 2)
+	require.Empty(s.t, list[0].Days)
+	require.Equal(s.t, s.clock.Now().UnixMilli(), list[1].Now.UnixMilli())
+	return list[1]
+}
+
+func (s *suite) routes() {
+	key := k("route%s", s.id)
+	for i := range 3 {
+		r := s.issue(func(r *phone.Issue) {
+			r.Record, r.Phone, r.Routes = k("r%s%d", s.id, i), k("p%s%d", s.id, i), []phone.Key{key, k("country%s", s.id)}
+		})
+		if i == 2 {
+			require.NoError(s.t, s.s.Settle(s.ctx(), &phone.Settle{Tenant: s.id, At: r.At, Retract: r.Routes}))
+		}
+	}
+	start := s.clock.Now()
+	s.clock.Pass(2 * time.Minute)
+	for range 2 {
+		s.check("right", func(c *phone.Check) {
+			c.Record = k("r%s0", s.id)
+			c.Routes[phone.SMS] = []phone.Key{key}
+			c.Routes[phone.Voice] = []phone.Key{k("voice%s", s.id)}
+		})
+	}
+	st := s.route(key)
+	require.Len(s.t, st.Buckets, 1)
+	require.Len(s.t, st.Days, 1)
+	require.Equal(s.t, start.UnixMilli(), st.Buckets[0].Start.UnixMilli())
+	require.Equal(s.t, [2]int64{2, 1}, [2]int64{st.Buckets[0].Sent, st.Buckets[0].Converted})
+	require.Equal(s.t, [2]int64{2, 1}, [2]int64{st.Days[0].Sent, st.Days[0].Converted})
+	require.Empty(s.t, s.route(k("voice%s", s.id)).Days)
+	s.clock.Pass(3 * 24 * time.Hour)
+	st = s.route(key)
+	require.Empty(s.t, st.Buckets)
+	require.Len(s.t, st.Days, 1)
+	s.clock.Pass(5 * 24 * time.Hour)
+	require.Empty(s.t, s.route(key).Days)
+}
+
+func (s *suite) holds() {
+	key := k("route%s", s.id)
+	hold := func() time.Time {
+		until, err := s.s.Hold(s.ctx(), s.id, key, time.Hour, 3*time.Hour)
+		require.NoError(s.t, err)
+		return until
+	}
+	for i, length := range []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour, 3 * time.Hour} {
+		until := s.clock.Now().Add(length)
+		require.Equal(s.t, until.UnixMilli(), hold().UnixMilli(), i)
+		s.clock.Pass(length - time.Millisecond)
+		require.Equal(s.t, until.UnixMilli(), hold().UnixMilli(), "no longer for holding again")
+		st := s.route(key)
+		require.Equal(s.t, until.UnixMilli(), st.Until.UnixMilli())
+		require.Equal(s.t, until.Add(-length).UnixMilli(), st.Since.UnixMilli())
+		require.Equal(s.t, i+1, st.Holds)
+		s.clock.Pass(time.Millisecond)
+	}
+	s.clock.Pass(3*time.Hour + time.Millisecond)
+	require.Equal(s.t, s.clock.Now().Add(time.Hour).UnixMilli(), hold().UnixMilli(), "forgotten")
+	require.NoError(s.t, s.s.Release(s.ctx(), s.id, key))
+	require.False(s.t, s.clock.Now().Before(s.route(key).Until))
+	require.NoError(s.t, s.s.Release(s.ctx(), s.id, k("none")))
+	_, err := s.s.Hold(s.ctx(), s.id, key, 0, 0)
+	require.Error(s.t, err)
+}
+
+func (s *suite) deliveries() {
+	key, msg := k("route%s", s.id), k("msg%s", s.id)
+	r := s.issue(func(r *phone.Issue) { r.Routes = []phone.Key{key} })
+	require.NoError(s.t, s.s.Settle(s.ctx(), &phone.Settle{Tenant: s.id, At: r.At, Message: msg, Routes: r.Routes}))
+	for i, want := range []bool{true, false} {
+		first, err := s.s.Deliver(s.ctx(), s.id, msg, true)
+		require.NoError(s.t, err)
+		require.Equal(s.t, want, first, i)
+	}
+	first, err := s.s.Deliver(s.ctx(), s.id, k("none"), true)
+	require.NoError(s.t, err)
+	require.False(s.t, first)
+	st := s.route(key)
+	require.Equal(s.t, int64(1), st.Days[0].Failed)
+	require.Equal(s.t, int64(1), st.Days[0].Sent)
+}
+
+func (s *suite) sightings() {
+	see := func(n, offset int) *phone.Sighting {
+		r := &phone.Sighting{Tenant: s.id, Phone: k("n%d", n), Sets: []phone.SightingSet{{Key: k("a%s", s.id), Window: time.Hour}, {Key: k("b%s", s.id), Window: 10 * time.Minute}},
+			Block: k("block%s", s.id), Offset: offset, Window: 10 * time.Minute, Near: 10}
+		require.NoError(s.t, s.s.Sight(s.ctx(), r))
+		return r
+	}
+	require.Equal(s.t, []int{1, 1}, see(0, 100).Distinct)
+	require.Equal(s.t, []int{1, 1}, see(0, 100).Distinct, "distinct")
+	r := see(1, 110)
+	require.Equal(s.t, []int{2, 2}, r.Distinct)
+	require.Equal(s.t, 2, r.Run)
+	require.Equal(s.t, 1, see(2, 121).Run, "a gap of eleven")
+	require.Equal(s.t, 4, see(3, 115).Run, "closed from the middle")
+	require.Equal(s.t, 1, see(4, 999).Run)
+	s.clock.Pass(10*time.Minute + time.Second)
+	r = see(5, 0)
+	require.Equal(s.t, []int{6, 1}, r.Distinct)
+	require.Equal(s.t, 1, r.Run)
+	for i := range 80 {
+		r = see(100+i, i)
+	}
+	require.Equal(s.t, []int{phone.MaxDistinct, phone.MaxDistinct}, r.Distinct)
+	none := &phone.Sighting{Tenant: s.id, Phone: k("n"), Distinct: []int{7}, Run: 9}
+	require.NoError(s.t, s.s.Sight(s.ctx(), none))
+	require.Empty(s.t, none.Distinct)
+	require.Zero(s.t, none.Run)
+}
+
+func (s *suite) bounds() {
+	good := phone.Issue{Channel: phone.SMS, TTL: time.Minute, Tries: 1, Sends: 1, Cooldowns: []time.Duration{0}}
+	for name, change := range map[string]func(*phone.Issue){
+		"ttl": func(r *phone.Issue) { r.TTL = 0 }, "tries": func(r *phone.Issue) { r.Tries = 0 }, "sends": func(r *phone.Issue) { r.Sends = 0 },
+		"cooldowns": func(r *phone.Issue) { r.Cooldowns = nil }, "negative": func(r *phone.Issue) { r.Cooldowns = []time.Duration{-1} },
+		"channel": func(r *phone.Issue) { r.Channel = 0 }, "routes": func(r *phone.Issue) { r.Routes = make([]phone.Key, phone.MaxQuotas+1) },
+		"window": func(r *phone.Issue) { r.Quotas = []phone.Quota{{Key: k("x")}} },
+		"twice": func(r *phone.Issue) {
+			r.Quotas = []phone.Quota{{Key: k("x"), Window: time.Hour}, {Key: k("x"), Window: time.Hour}}
+		},
+	} {
+		r := good
+		change(&r)
+		require.ErrorIs(s.t, s.s.Issue(s.ctx(), &r), phone.ErrRequest, name)
+	}
+	require.ErrorIs(s.t, s.s.Check(s.ctx(), &phone.Check{GrantTTL: time.Minute}), phone.ErrRequest)
+	require.ErrorIs(s.t, s.s.Check(s.ctx(), &phone.Check{MACs: []phone.Key{{}}}), phone.ErrRequest)
+	require.ErrorIs(s.t, s.s.Check(s.ctx(), &phone.Check{Mode: 9, GrantTTL: time.Minute}), phone.ErrRequest)
+	require.ErrorIs(s.t, s.s.Settle(s.ctx(), &phone.Settle{Ref: string(make([]byte, 300))}), phone.ErrRequest)
+	require.ErrorIs(s.t, s.s.Sight(s.ctx(), &phone.Sighting{Offset: 1000}), phone.ErrRequest)
+}
+
+// rounds of the parallel cases, as many as the figures name.
+const rounds = 100
+
+func (s *suite) parallel(n int, mac func(i int) string) (compared, right int64) {
+	var c, ok atomic.Int64
+	var wg sync.WaitGroup
+	gate := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-gate
+			r := s.checking(mac(i))
+			if err := s.s.Check(s.ctx(), r); err != nil {
+				s.t.Error(err)
+			}
+			if r.Outcome == phone.Right || r.Outcome == phone.Wrong {
+				c.Add(1)
+			}
+			if r.Outcome == phone.Right {
+				ok.Add(1)
+			}
+		})
+	}
+	close(gate)
+	wg.Wait()
+	return c.Load(), ok.Load()
+}
+
+func (s *suite) parallelGuesses() {
+	most, least := int64(0), int64(1000)
+	for round := range rounds {
+		s.clock.Pass(10 * time.Minute)
+		require.Equal(s.t, phone.Issued, s.issue(nil).Outcome)
+		compared, right := s.parallel(400, func(i int) string {
+			if i == 3*round {
+				return "right"
+			}
+			return fmt.Sprint("wrong", i)
+		})
+		most, least = max(most, compared), min(least, compared)
+		require.LessOrEqual(s.t, compared, int64(5))
+		require.LessOrEqual(s.t, right, int64(1))
+	}
+	s.t.Logf("400 parallel guesses with a cap of 5: %d to %d evaluated in %d rounds", least, most, rounds)
+}
+
+func (s *suite) parallelRight() {
+	for range rounds {
+		s.clock.Pass(10 * time.Minute)
+		require.Equal(s.t, phone.Issued, s.issue(nil).Outcome)
+		_, right := s.parallel(200, func(int) string { return "right" })
+		require.Equal(s.t, int64(1), right)
+	}
+	s.t.Logf("200 parallel right answers: exactly one success in %d of %d rounds", rounds, rounds)
+}
+
+func (s *suite) parallelIssues() {
+	var sent, refused atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			r := &phone.Issue{Tenant: s.id, Record: k("r%s%d", s.id, i), Phone: k("p%s%d", s.id, i), Flow: k("f"), Channel: phone.SMS,
+				TTL: 5 * time.Minute, Tries: 5, Sends: 3, Cooldowns: []time.Duration{time.Second},
+				Quotas: []phone.Quota{{Key: k("budget%s", s.id), Window: time.Hour, Max: 1_000_000, Cost: 27_100}}}
+			if err := s.s.Issue(s.ctx(), r); err != nil {
+				s.t.Error(err)
+			}
+			switch r.Outcome {
+			case phone.Issued:
+				sent.Add(1)
+			case phone.Exceeded:
+				refused.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(s.t, int64(36), sent.Load(), "36 * 27,100 fit into a million, 37 do not")
+	require.Equal(s.t, int64(164), refused.Load())
+	s.t.Logf("200 parallel sends: budget overshoot 0")
+}
+
+func (s *suite) canceled() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r := s.checking("right")
+	require.Error(s.t, s.s.Check(ctx, r))
+	_, err := s.s.Granted(ctx, s.id, k("g"))
+	require.Error(s.t, err)
+	require.Error(s.t, s.s.Sight(ctx, &phone.Sighting{Tenant: s.id}))
+	_, err = s.s.Routes(ctx, s.id, []phone.Key{k("r")})
+	require.Error(s.t, err)
+}
