@@ -341,7 +341,7 @@ func mix(x uint64) uint64 {
 }
 
 // Verify implements Provider. in.Token is what [Join] makes, or in.Fields has the ticket under FieldTicket. The answer is
-// given to the member the ticket names and to no other. An answer that was sent and not answered is never sent again:
+// given to the member the ticket names and to no other; Expect.CData is the ticket's. An answer that was sent and not answered is never sent again:
 // it stays unverified, so that our time-out does not become the visitor's replay.
 func (o *Orchestrator) Verify(ctx context.Context, in Request) (Result, error) {
 	res := Result{Provider: o.Name()}
@@ -386,8 +386,12 @@ func (o *Orchestrator) Verify(ctx context.Context, in Request) (Result, error) {
 			other.Token, other.Fields = tokens[1], nil
 			beside = make(chan Result, 1)
 			go func() {
-				r, _ := o.ask(ctx, j, other, t, "")
-				beside <- r
+				r := Result{Provider: t.second, Reason: ReasonProvider, Fault: FaultProvider}
+				defer func() {
+					_ = recover() // a provider that panics here would end the process; its answer stays unverified
+					beside <- r
+				}()
+				r, _ = o.ask(ctx, j, other, t, "")
 			}()
 		}
 	}
@@ -427,12 +431,14 @@ func (o *Orchestrator) ask(ctx context.Context, i int, in Request, t *ticket, wo
 	life := o.opts.TTL + time.Hour
 	if m.remote {
 		text := in.Token
-		for _, name := range geetestParts[:] {
-			if part := in.Fields[name]; part != "" {
-				text += "\x00" + part
+		if len(in.Fields) > 0 {
+			for _, name := range geetestParts {
+				text += "\x00" + in.Fields[name]
 			}
 		}
-		spent, unsettled = TokenKey(m.name, text), TokenKey(m.name, "\x00unsettled\x00"+text)
+		spent = TokenKey(m.name, text)
+		unsettled = spent
+		unsettled[len(unsettled)-1] ^= 1 // another key: hashes of tokens do not come so close
 		// A guard that fails is no reason to refuse: the provider itself takes each token once.
 		if used, err := o.guard.Spent(ctx, spent); err == nil && used {
 			return out.refused(ReasonReplayed), nil

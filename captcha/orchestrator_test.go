@@ -480,6 +480,7 @@ func TestOrchestratorSecond(t *testing.T) {
 		{"refused", fake, true, []string{captcha.CodePassed, captcha.CodeSecondFailed}, true},
 		{"left out", pass, false, []string{captcha.CodePassed, captcha.CodeSecondFailed}, true},
 		{"outage", outage(true), true, []string{captcha.CodePassed}, true},
+		{"panic", func(captcha.Request) (captcha.Result, error) { panic("boom") }, true, []string{captcha.CodePassed}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := newCast(t, "click quiet", func(o *captcha.OrchestratorOptions, m []captcha.Member) {

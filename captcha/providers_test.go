@@ -542,32 +542,30 @@ func TestProvidersPrintNothingSecret(t *testing.T) {
 }
 
 func printNothing(t *testing.T, name, key string, v vendor) {
-	{
-		fake := v.fake(&captchatest.ServerOptions{})
-		s := httptest.NewServer(fake)
-		t.Cleanup(s.Close)
-		p, err := v.make(captcha.Secret(key), captcha.RemoteOptions{Endpoint: fake.Endpoint(s.URL), Timeout: 300 * time.Millisecond})
-		require.NoError(t, err)
-		var log strings.Builder
-		logger := slog.New(slog.NewTextHandler(&log, nil))
-		down := httptest.NewServer(fake)
-		down.Close()
-		dead, err := v.make(captcha.Secret(key), captcha.RemoteOptions{Endpoint: fake.Endpoint(down.URL), Timeout: 300 * time.Millisecond})
-		require.NoError(t, err)
-		for _, o := range []captchatest.Outage{{}, {Silent: true}, {HangUp: true}, {Status: 302}, {Body: "<html>"}, {Status: 403}} {
-			if o.Silent || o.HangUp || o.Status != 0 || o.Body != "" {
-				fake.Inject(o, o)
-			}
-			for _, q := range []captcha.Provider{p, dead} {
-				token := fake.Mint(captchatest.Grant{})
-				res, err := q.Verify(t.Context(), captcha.Request{Token: token})
-				logger.Info("x", "res", res, "err", err, "p", q)
-				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-					fmt.Fprintf(&log, verb+verb+verb, res, err, q)
-				}
-				require.NotContains(t, log.String(), token, name)
-			}
+	fake := v.fake(&captchatest.ServerOptions{})
+	s := httptest.NewServer(fake)
+	t.Cleanup(s.Close)
+	p, err := v.make(captcha.Secret(key), captcha.RemoteOptions{Endpoint: fake.Endpoint(s.URL), Timeout: 300 * time.Millisecond})
+	require.NoError(t, err)
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	down := httptest.NewServer(fake)
+	down.Close()
+	dead, err := v.make(captcha.Secret(key), captcha.RemoteOptions{Endpoint: fake.Endpoint(down.URL), Timeout: 300 * time.Millisecond})
+	require.NoError(t, err)
+	for _, o := range []captchatest.Outage{{}, {Silent: true}, {HangUp: true}, {Status: 302}, {Body: "<html>"}, {Status: 403}} {
+		if o.Silent || o.HangUp || o.Status != 0 || o.Body != "" {
+			fake.Inject(o, o)
 		}
-		require.NotContains(t, log.String(), "CANARY", name)
+		for _, q := range []captcha.Provider{p, dead} {
+			token := fake.Mint(captchatest.Grant{})
+			res, err := q.Verify(t.Context(), captcha.Request{Token: token})
+			logger.Info("x", "res", res, "err", err, "p", q)
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+				fmt.Fprintf(&log, verb+verb+verb, res, err, q)
+			}
+			require.NotContains(t, log.String(), token, name)
+		}
 	}
+	require.NotContains(t, log.String(), "CANARY", name)
 }

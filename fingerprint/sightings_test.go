@@ -13,8 +13,12 @@ import (
 
 	"github.com/vestibule-go/vestibule/fingerprint"
 	"github.com/vestibule-go/vestibule/risk"
+	"github.com/vestibule-go/vestibule/risk/identity"
 	"github.com/vestibule-go/vestibule/risk/keyed"
 )
+
+// What asks for the reuse of a business identifier can be given sightings.
+var _ identity.Reuse = (*fingerprint.Sightings)(nil)
 
 // TestThreeFlowsADay is the rule "more than three onboarding flows in 24 hours", for each thing that is counted.
 func TestThreeFlowsADay(t *testing.T) {

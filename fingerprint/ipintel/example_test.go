@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
+
 	"github.com/vestibule-go/vestibule/fingerprint/ipintel"
 	"github.com/vestibule-go/vestibule/risk"
 )
@@ -140,4 +143,39 @@ func ExampleNormal() {
 	// 192.0.2.7 reserved
 	// 192.0.2.7 reserved
 	// fe80::1 private
+}
+
+func ExampleOpenDatabase() {
+	// A stand-in for GeoLite2-City.mmdb or any other file in MaxMind DB format.
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Example-City"})
+	if err != nil {
+		panic(err)
+	}
+	first, last := netip.MustParseAddr("20.0.0.0"), netip.MustParseAddr("20.0.255.255")
+	err = tree.InsertRange(first.AsSlice(), last.AsSlice(), mmdbtype.Map{
+		"country": mmdbtype.Map{"iso_code": mmdbtype.String("NO")}, "asn": mmdbtype.String("AS64500"), "is_vpn": mmdbtype.Bool(true),
+	})
+	if err != nil {
+		panic(err)
+	}
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("example-%d.mmdb", os.Getpid()))
+	file, err := os.Create(path)
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.Remove(path) }()
+	if _, err := tree.WriteTo(file); err != nil {
+		panic(err)
+	}
+	if err := file.Close(); err != nil {
+		panic(err)
+	}
+
+	db, err := ipintel.OpenDatabase(context.Background(), ipintel.Origin{File: path}, nil)
+	if err != nil {
+		panic(err)
+	}
+	r, ok, err := db.Lookup(netip.MustParseAddr("::ffff:20.0.0.7"))
+	fmt.Println(r.Country, r.AS.Number, r.Kinds, ok, err, db.Status().Type)
+	// Output: NO 64500 vpn true <nil> Example-City
 }

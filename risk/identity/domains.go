@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -144,25 +146,39 @@ func (d *Domains) Has(domain string) bool {
 	return labels >= 2 && d.hasSum(finish(h))
 }
 
-// hasSum searches by interpolation: hashes are spread evenly.
+// hasSum goes to where the sum should be, hashes being spread evenly, corrects that once by what it finds there, and looks
+// around; a set that is spread otherwise is searched by halving.
 func (d *Domains) hasSum(sum uint64) bool {
-	lo, hi := 0, len(d.sums)/8 // where it may be: lo <= i < hi
-	low, high := uint64(0), ^uint64(0)
-	for step := 0; lo < hi; step++ {
-		i := lo + (hi-lo)/2
-		if step < 6 { // then halving, whatever was in the set
-			i = min(lo+int(float64(hi-lo)*(float64(sum-low)/(float64(high-low)+1))), hi-1)
+	n := len(d.sums) / 8
+	guess, _ := bits.Mul64(sum, uint64(n)) // sum / 2^64 * n
+	i := int(guess)
+	if v := d.at(i); v <= sum {
+		off, _ := bits.Mul64(sum-v, uint64(n))
+		i = min(i+int(off), n-1)
+	} else {
+		off, _ := bits.Mul64(v-sum, uint64(n))
+		i = max(i-int(off), 0)
+	}
+	const near = 32
+	if v := d.at(i); v < sum {
+		for end := min(i+near, n-1); i < end && v < sum; {
+			i++
+			v = d.at(i)
 		}
-		switch v := d.at(i); {
-		case v == sum:
-			return true
-		case v < sum:
-			lo, low = i+1, v
-		default:
-			hi, high = i, v
+		if v >= sum {
+			return v == sum
+		}
+	} else {
+		for end := max(i-near, 0); i > end && v > sum; {
+			i--
+			v = d.at(i)
+		}
+		if v <= sum {
+			return v == sum
 		}
 	}
-	return false
+	i = sort.Search(n, func(i int) bool { return d.at(i) >= sum })
+	return i < n && d.at(i) == sum
 }
 
 // The hash is FNV-1a of the domain read from its end, so that one pass gives the hashes of all domains above, with the

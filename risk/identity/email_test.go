@@ -154,6 +154,30 @@ func TestParseDomains(t *testing.T) {
 	}
 }
 
+// A set that is not spread evenly answers the same.
+func TestUnevenDomains(t *testing.T) {
+	all := make([]string, 300)
+	for i := range all {
+		all[i] = fmt.Sprintf("d%d.example", i)
+	}
+	whole, err := identity.ParseDomains(strings.NewReader(strings.Join(all, "\n")))
+	require.NoError(t, err)
+	b, err := whole.MarshalBinary()
+	require.NoError(t, err)
+	for _, cut := range [][2]int{{0, 300}, {0, 1}, {299, 300}, {100, 300}, {250, 300}, {0, 40}} {
+		var part identity.Domains
+		require.NoError(t, part.UnmarshalBinary(b[8*cut[0]:8*cut[1]]))
+		n := 0
+		for _, d := range all {
+			if part.Has(d) {
+				n++
+			}
+		}
+		require.Equal(t, cut[1]-cut[0], n, cut)
+		require.False(t, part.Has("other.example"))
+	}
+}
+
 func FuzzEmail(f *testing.F) {
 	for _, s := range []string{
 		"a.b+c@gmail.com", `"a b"@example.com`, "(x)a(y)@example.com", "a@bücher.example", "alias@user.fastmail.com", "a-b@yahoo.com", "a@1gmail.con",
