@@ -248,3 +248,53 @@ func TestMobileSignUpWithoutProof(t *testing.T) {
 	require.Error(t, err)
 	require.Empty(t, tasks)
 }
+
+// Whatever is down, the outage costs what the signal's fail mode says, and never more.
+func TestFailModes(t *testing.T) {
+	down := func() attest.Verifier { return fixed(attest.Verdict{}, attest.ErrUnavailable) }
+	for mode, want := range map[risk.FailMode]risk.Action{
+		risk.FailOpen: risk.Allow, risk.FailChallenge: risk.Review, risk.FailReview: risk.Review, risk.FailClosed: risk.Block,
+	} {
+		challenges, clock := newChallenges(t)
+		signal, err := attest.NewSignal(challenges, map[attest.Platform]attest.Verifier{platform: down()}, &attest.SignalOptions{OnError: mode})
+		require.NoError(t, err)
+		policy, err := risk.NewPolicy(risk.PolicySpec{Name: "phones", Segments: []risk.Segment{{Name: "all", Levels: []risk.Level{
+			{Name: "allow", Range: &[2]int{0, 30}, Action: risk.Allow},
+			{Name: "device", Range: &[2]int{31, 60}, Action: risk.Challenge, Require: []risk.Proof{risk.ProofDevice}, Then: risk.Allow, Else: risk.Review},
+			{Name: "review", Range: &[2]int{61, 90}, Action: risk.Review},
+			{Name: "block", Range: &[2]int{91, 100}, Action: risk.Block},
+		}}}})
+		require.NoError(t, err)
+		engine, err := risk.NewEngine(policy, []risk.Signal{signal}, &risk.Options{Now: clock.Now})
+		require.NoError(t, err)
+		a := phoneAttempt()
+		open := engine.Open(ctx, a, risk.ProofDevice)
+		tasks, err := engine.Tasks(ctx, open)
+		require.NoError(t, err)
+		a.Flow = open.Flow
+		risk.Attach(a, attest.Response{Platform: platform, Challenge: tasks[0].Data.(attest.Task).Challenge, Data: []byte("x")})
+		got := engine.Assess(ctx, a)
+		require.True(t, got.Degraded)
+		require.Equal(t, want, got.Action, "mode %d", mode)
+	}
+}
+
+// Two requests with one challenge, and one of everything else, at once: one passes.
+func TestConcurrentSignUps(t *testing.T) {
+	s := newService(t)
+	pixel := s.google.Pixel(pkg, appSigner)
+	for range 8 {
+		a, b := phoneAttempt(), phoneAttempt()
+		c := s.challenge(t, a)
+		b.Flow = a.Flow
+		r := s.android(pixel, c, nil)
+		risk.Attach(a, r)
+		risk.Attach(b, r)
+		allowed := make(chan bool, 2)
+		for _, a := range []*risk.Attempt{a, b} {
+			go func() { allowed <- s.engine.Assess(ctx, a).Allowed() }()
+		}
+		first, second := <-allowed, <-allowed
+		require.NotEqual(t, first, second)
+	}
+}

@@ -201,3 +201,24 @@ func TestNewListRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.NotNil(t, l)
 }
+
+func TestListRefreshesBesideTheLookup(t *testing.T) {
+	l, s, c := newList(t, answer(entries(10, ""), "Cache-Control", "max-age=600"), androidkey.ListOptions{})
+	require.NoError(t, l.Refresh(ctx))
+	asked, release := make(chan struct{}), make(chan struct{})
+	s.set(func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-release
+		answer(entries(20, ""))(w, r)
+	})
+	c.Advance(10 * time.Minute)
+	requireListed(t, l, "3f5", false) // the old list goes on
+	<-asked                           // and the new one is on its way
+	requireListed(t, l, "3f5", false)
+	close(release)
+	require.Eventually(t, func() bool {
+		_, listed, err := l.Lookup(ctx, []string{"3f5"})
+		return err == nil && listed
+	}, 10*time.Second, time.Millisecond)
+	require.Equal(t, 2, s.calls())
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,7 +172,6 @@ func TestRefreshRefuses(t *testing.T) {
 	body := func(s string) http.HandlerFunc {
 		return func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte(s)) }
 	}
-	calls := 0
 	for _, row := range []struct {
 		name string
 		h    http.HandlerFunc
@@ -196,18 +196,18 @@ func TestRefreshRefuses(t *testing.T) {
 		{"slow", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() }, attest.ErrUnavailable},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			calls = 0
+			var calls atomic.Int32
 			o := appattest.RefreshOptions{Timeout: 5 * time.Second}
 			if row.name == "slow" {
 				o.Timeout = 50 * time.Millisecond
 			}
 			r := refresher(t, http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-				calls++
+				calls.Add(1)
 				row.h(rw, req)
 			}), o)
 			_, err := r.Refresh(context.Background(), receipt)
 			require.ErrorIs(t, err, row.want)
-			require.Equal(t, 1, calls, "nothing is tried again")
+			require.EqualValues(t, 1, calls.Load(), "nothing is tried again")
 			require.NotContains(t, err.Error(), "127.0.0.1")
 		})
 	}

@@ -115,6 +115,7 @@ func (s *Store) run(ctx context.Context, sc *script, key string, args ...any) (a
 		end = d
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+	defer cancel() // by then there is an answer, or the deadline has passed
 	now, slack := int64(0), int64(0)
 	if s.opts.InsecureNow != nil {
 		now, slack = s.opts.InsecureNow().UnixMilli(), simulatedTTL
@@ -123,7 +124,6 @@ func (s *Store) run(ctx context.Context, sc *script, key string, args ...any) (a
 	select {
 	case s.slots <- struct{}{}:
 	default:
-		cancel()
 		return nil, fmt.Errorf("attestredis: %w: too many calls are waiting for Redis", attest.ErrUnavailable)
 	}
 	type reply struct {
@@ -132,7 +132,6 @@ func (s *Store) run(ctx context.Context, sc *script, key string, args ...any) (a
 	}
 	done := make(chan reply, 1)
 	go func() { // clients need not keep the context's deadline
-		defer cancel()
 		defer func() { <-s.slots }()
 		v, err := s.ask(ctx, sc, all)
 		done <- reply{v, err}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -327,12 +328,13 @@ func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := attesttest.NewFIDO(nil)
 		m := f.NewModel("Key", "FIDO_CERTIFIED")
-		number, down := 0, false
+		number := 0
+		var down atomic.Bool
 		var failures []error
 		mds, err := passkey.NewMDS(&passkey.MDSOptions{
 			URL: "https://mds.example/", Roots: f.Roots(), Interval: time.Hour, OnError: func(err error) { failures = append(failures, err) },
 			Client: &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
-				if down {
+				if down.Load() {
 					return nil, errors.New("no route")
 				}
 				number++
@@ -350,13 +352,14 @@ func TestRun(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, mds.Status().Number)
 		time.Sleep(70 * time.Minute)
+		synctest.Wait()
 		require.Equal(t, 2, mds.Status().Number)
-		down = true
+		down.Store(true)
 		time.Sleep(70 * time.Minute)
 		synctest.Wait()
 		require.NotEmpty(t, failures)
 		require.Equal(t, 2, mds.Status().Number)
-		down = false
+		down.Store(false)
 		time.Sleep(6 * time.Minute) // a twelfth of an hour
 		synctest.Wait()
 		require.Equal(t, 3, mds.Status().Number)

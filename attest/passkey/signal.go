@@ -191,7 +191,7 @@ func (s *Signal) Describe() risk.Description {
 	}
 }
 
-// wanted reports whether something should have come. A device is proven by passkeys on the web, elsewhere by apps.
+// asked reports whether something should have come. A device is proven by passkeys on the web, elsewhere by apps.
 func (s *Signal) asked(a *risk.Attempt) bool {
 	return a.Asked(risk.ProofPasskey) || a.Channel == risk.ChannelWeb && a.Asked(risk.ProofDevice)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vestibule-go/vestibule/attest"
+	"github.com/vestibule-go/vestibule/attest/androidkey"
 	"github.com/vestibule-go/vestibule/attest/passkey"
 )
 
@@ -51,6 +52,34 @@ type vector struct {
 		LoginCross       string    `json:"authentication_cross_origin_allowed"`
 		Authentication   string    `json:"authentication"`
 	} `json:"expected"`
+
+	revocations androidkey.Revocations
+}
+
+// listed says of every certificate that it is revoked, or not, or that it could not tell.
+type listed struct {
+	hit bool
+	err error
+}
+
+func (l listed) Lookup(context.Context, []string) (androidkey.Entry, bool, error) {
+	return androidkey.Entry{Status: "REVOKED"}, l.hit, l.err
+}
+
+// android checks what Google's list does to a genuine key: on it, not on it, not to be had.
+func (v *vector) android(t *testing.T) {
+	v.revocations = listed{hit: true}
+	r, _ := v.play(t, nil, false)
+	requireRefused(t, r, attest.Revoked, passkey.StepTrust)
+	v.revocations = listed{}
+	r, _ = v.play(t, nil, false)
+	require.Equal(t, passkey.Hardware, r.Judged.Trust)
+	require.GreaterOrEqual(t, r.Verdict.Strength(), attest.TEE, "chain, root and status were checked")
+	v.revocations = listed{err: errDown}
+	r, _ = v.play(t, nil, false)
+	requirePassed(t, r)
+	require.LessOrEqual(t, r.Verdict.Strength(), attest.Software, "an outage locks nobody out and proves nothing")
+	v.revocations = nil
 }
 
 // fixedChallenges redeem the challenge of a vector: it was made by somebody else, long ago. What is kept beside ours is kept
@@ -127,6 +156,9 @@ func (v *vector) run(t *testing.T) {
 	} else {
 		v.accepted(t, r, v.Expected.Hardware)
 	}
+	if v.Expected.Hardware && r.Judged.Format == "android-key" {
+		v.android(t)
+	}
 	if v.Expected.Authentication == "accept" {
 		require.Equal(t, attest.Passed, login.Verdict.Outcome, login.Verdict.Reasons)
 	}
@@ -176,7 +208,7 @@ func (v *vector) play(t *testing.T, trust passkey.TrustSource, cross bool) (reg,
 	require.NoError(t, err)
 	opts := &passkey.Options{
 		Trust: trust, SkipUserVerification: true, AllowCrossOrigin: cross,
-		Now: func() time.Time { return v.Expected.EvaluateAt },
+		Now: func() time.Time { return v.Expected.EvaluateAt }, Revocations: v.revocations,
 	}
 	if cross && v.TopOrigin != "" {
 		opts.TopOrigins = []string{v.TopOrigin}

@@ -10,7 +10,12 @@ import (
 // newForm watches the form itself: a field people do not see, and the time between showing and sending. Clients of the
 // bare API lack the stamp, which costs them a few points.
 func newForm(s settings) (*provider, error) {
+	var secret []byte // nil: this process's own
+	if s.shared != nil {
+		secret = s.shared.key("form")
+	}
 	signal, err := riskhttp.NewFormSignal(&riskhttp.FormOptions{
+		Secret:    secret,
 		Always:    func(a *risk.Attempt) bool { return a.Event == risk.SignUp },
 		TrapClass: "away",
 		Now:       s.now,

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/vestibule-go/vestibule/risk"
 	"github.com/vestibule-go/vestibule/risk/riskhttp"
@@ -101,10 +102,14 @@ func (p *pages) render(w http.ResponseWriter, status int, name string, data any)
 	_, _ = w.Write(b.Bytes()) // the client is gone
 }
 
-// secure sets the headers every answer has. Nothing inline, nothing from elsewhere.
-func secure(next http.Handler) http.Handler {
-	const policy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+// secure sets the headers every answer has. Nothing inline, and nothing from elsewhere but a CAPTCHA vendor's sources.
+func secure(next http.Handler, sources ...string) http.Handler {
+	from := strings.Join(append([]string{"'self'"}, sources...), " ")
+	policy := "default-src 'none'; script-src " + from + "; worker-src 'self'; style-src " + from + "; img-src " + from + "; connect-src " + from + "; " +
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	if len(sources) > 0 {
+		policy += "; frame-src " + strings.Join(sources, " ")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-go/vestibule/captcha"
+	"github.com/vestibule-go/vestibule/fingerprint/ipintel"
 	"github.com/vestibule-go/vestibule/risk"
 	"github.com/vestibule-go/vestibule/risk/riskhttp"
 )
@@ -21,6 +22,13 @@ type options struct {
 	Accounts accounts // default in memory
 	// Difficulty is the table of the proof of work; default captcha.DefaultSteps.
 	Difficulty []captcha.Step
+	Intel      *ipintel.Intel // what is known about addresses; default nothing
+	// Vendor is whose CAPTCHA is asked for before the proof of work; nil: nobody's.
+	Vendor *vendor
+	Phone  *phoneCodes // how codes are sent to phones; nil: numbers are not verified
+	// TLS says that the server is reached over TLS: its cookies then go no other way.
+	TLS    bool
+	Shared *shared // what instances keep together; nil: nothing
 	// InsecureTrustForwardedFor believes the X-Forwarded-For of whoever connects from loopback.
 	InsecureTrustForwardedFor bool
 }
@@ -54,9 +62,12 @@ func newServer(o options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	var signals []risk.Signal
 	for _, newProvider := range providers {
-		p, err := newProvider(settings{o.Now, o.Difficulty})
+		p, err := newProvider(settings{now: o.Now, tls: o.TLS, difficulty: o.Difficulty, intel: o.Intel, vendor: o.Vendor, phone: o.Phone, shared: o.Shared})
 		if err != nil {
 			return nil, err
+		}
+		if p == nil {
+			continue
 		}
 		s.providers = append(s.providers, p)
 		signals = append(signals, p.signal)
@@ -64,9 +75,19 @@ func newServer(o options) (http.Handler, error) {
 			mux.Handle("GET "+p.script, p.serve)
 		}
 	}
-	var err error
-	s.engine, err = risk.NewEngine(risk.DefaultPolicy(signals), signals, &risk.Options{
+	spec := risk.DefaultPolicy(signals).Spec()
+	spec.Points = toyPoints()
+	policy, err := risk.NewPolicy(spec)
+	if err != nil {
+		return nil, err
+	}
+	var flows risk.FlowStore // nil: in memory
+	if o.Shared != nil {
+		flows = o.Shared.flows
+	}
+	s.engine, err = risk.NewEngine(policy, signals, &risk.Options{
 		Now:   o.Now,
+		Flows: flows,
 		Sinks: []risk.Sink{risk.NewSlogSink(o.Log)},
 		Hooks: &risk.Hooks{
 			SignalError: func(e risk.SignalError) { o.Log.Warn("a signal could not tell", "signal", e.Signal, "cause", e.Cause) },
@@ -78,12 +99,17 @@ func newServer(o options) (http.Handler, error) {
 	}
 	guardOptions := &riskhttp.Options{
 		Now:             o.Now,
-		InsecureCookies: true, // plain HTTP on loopback; never on a network
+		InsecureCookies: !o.TLS, // plain HTTP on loopback; never on a network
 		OnError:         func(_ *http.Request, err error) { o.Log.Warn("guard", "error", err) },
 		OnChallenge:     s.page.answer, OnReview: s.page.answer, OnBlock: s.page.answer, OnWait: s.page.answer, OnOther: s.page.answer,
 	}
 	if o.InsecureTrustForwardedFor {
 		guardOptions.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	for _, p := range s.providers {
+		if p.collect != nil {
+			guardOptions.Collectors = append(guardOptions.Collectors, p.collect)
+		}
 	}
 	if s.guard, err = riskhttp.New(s.engine, guardOptions); err != nil {
 		return nil, err
@@ -92,7 +118,16 @@ func newServer(o options) (http.Handler, error) {
 	mux.Handle("GET /static/", s.page.files())
 	mux.HandleFunc("POST /api/signup", s.signUp)
 	mux.Handle("POST /api/tasks", s.guard.TasksHandler(risk.SignUp))
-	return secure(http.NewCrossOriginProtection().Handler(mux)), nil
+	for _, p := range s.providers {
+		if p.mount != nil {
+			p.mount(mux, s.guard)
+		}
+	}
+	var sources []string
+	if o.Vendor != nil {
+		sources = o.Vendor.sources
+	}
+	return secure(http.NewCrossOriginProtection().Handler(mux), sources...), nil
 }
 
 // form shows the page, and gives the visitor a session that ties the steps of a challenge together.

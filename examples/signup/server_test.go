@@ -21,6 +21,7 @@ import (
 
 	"github.com/vestibule-go/vestibule/captcha"
 	"github.com/vestibule-go/vestibule/captcha/captchatest"
+	"github.com/vestibule-go/vestibule/fingerprint/fingerprinttest"
 	"github.com/vestibule-go/vestibule/risk"
 	"github.com/vestibule-go/vestibule/risk/risktest"
 )
@@ -127,6 +128,11 @@ func (v *visitor) do(method, path, kind, body string) reply {
 	v.t.Helper()
 	req, err := http.NewRequestWithContext(v.t.Context(), method, v.w.URL+path, strings.NewReader(body))
 	require.NoError(v.t, err)
+	browser := fingerprinttest.Firefox().Header // Accept stays the client's own: it chooses between pages and JSON
+	for _, name := range []string{"User-Agent", "Accept-Language", "Sec-Fetch-Mode"} {
+		req.Header[name] = browser[name]
+	}
+	req.Header.Set("Accept-Encoding", "identity")
 	for name, values := range v.header {
 		req.Header[name] = values
 	}

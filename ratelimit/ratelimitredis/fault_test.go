@@ -19,7 +19,7 @@ import (
 
 // Times of the fault tests: generous to a busy machine where Redis is well, and short where it is not.
 const (
-	faultTimeout = 300 * time.Millisecond
+	faultTimeout = 500 * time.Millisecond
 	faultProbe   = 20 * time.Millisecond
 	slack        = 3 * time.Second // what a busy machine may add to any wait
 )

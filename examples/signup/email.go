@@ -1,0 +1,14 @@
+package main
+
+import (
+	"github.com/vestibule-go/vestibule/risk/identity"
+)
+
+// newEmail knows disposable mailboxes, by the list that comes with the package.
+func newEmail(settings) (*provider, error) {
+	signal, err := identity.NewEmailSignal(nil)
+	if err != nil {
+		return nil, err
+	}
+	return &provider{signal: signal}, nil
+}
