@@ -18,7 +18,7 @@ func defaultGroups() map[string]Group {
 }
 
 // DefaultPolicy makes the default policy for the given signals: a prior of 1 %, [DefaultLevels] without the proofs no
-// signal gives (a challenge left with none becomes a review), the default groups, and the allow list as a ceiling.
+// signal gives (a challenge left with none becomes a review, and the review after it asks for none), the default groups, and the allow list as a ceiling.
 // Codes keep the points their signals declare. Faults in the signals are reported by [NewEngine].
 func DefaultPolicy(signals []Signal) *Policy {
 	var described []Description
@@ -53,6 +53,9 @@ func DefaultPolicy(signals []Signal) *Policy {
 		l.Require = slices.DeleteFunc(l.Require, func(p Proof) bool { return !slices.Contains(proofs, p) })
 		if l.Action == Challenge && len(l.Require) == 0 {
 			l.Action = Review
+		}
+		if i > 0 && l.Action == Review && levels[i-1].Action == Review {
+			l.Require = nil // to ask for a proof now would be milder than the level before
 		}
 	}
 	spec := PolicySpec{

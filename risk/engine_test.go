@@ -104,6 +104,21 @@ func TestAssessNeverWritesToTheAttempt(t *testing.T) {
 	require.Equal(t, &risk.Attempt{Email: "a@example.com"}, a)
 }
 
+// Whatever proofs the signals give, there is a default policy.
+func TestDefaultPolicyForEverySetOfProofs(t *testing.T) {
+	proofs := []risk.Proof{risk.ProofHuman, risk.ProofPhone, risk.ProofVoice, risk.ProofDevice, risk.ProofPasskey}
+	for set := range 1 << len(proofs) {
+		signals := []risk.Signal{bad("ip", 30)}
+		for i, p := range proofs {
+			if set&(1<<i) != 0 {
+				signals = append(signals, prover(string(p), p, risk.Stored))
+			}
+		}
+		s := engine(t, nil, signals...).Assess(t.Context(), &risk.Attempt{})
+		require.GreaterOrEqual(t, s.Action, risk.Challenge, "%v", signals)
+	}
+}
+
 func TestNilAttemptAndNoSignals(t *testing.T) {
 	e := engine(t, nil)
 	require.True(t, e.Assess(t.Context(), nil).Allowed())
