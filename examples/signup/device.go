@@ -51,7 +51,7 @@ func newDevice(s settings) (*provider, error) {
 		inputs: func() template.HTML {
 			return `<input type="hidden" name="device" data-level="ask">
 <div class="hint" data-device-consent hidden><p>` + fingerprint.ConsentSentence + `</p>
-<button type="button" value="yes">Yes</button> <button type="button" value="no">No</button></div>`
+<button type="button" id="device-yes" value="yes">Yes</button> <button type="button" id="device-no" value="no">No</button></div>`
 		},
 		script: "/device.js",
 		serve:  fingerprint.Script(),

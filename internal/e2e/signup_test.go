@@ -160,7 +160,7 @@ func TestFloodIsBannedAndTheBanShown(t *testing.T) {
 func TestKeyboardOnly(t *testing.T) {
 	s, b := start(t), open(t)
 	b.run(chromedp.Navigate(s.url), chromedp.WaitVisible(chromedp.CSS("#email")))
-	for _, id := range []string{"email", "phone", "send"} { // and nowhere else: the trap is out of reach
+	for _, id := range []string{"email", "phone", "device-yes", "device-no", "send"} { // and nowhere else: the trap is out of reach
 		b.run(chromedp.KeyEvent(kb.Tab))
 		require.Equal(t, id, eval[string](b, `document.activeElement.id`))
 		if id == "email" {
