@@ -337,7 +337,7 @@ func (r *remote) hosted(host string, expected []string) bool {
 		return ok
 	}
 	for _, h := range expected {
-		if host != "" && strings.ToLower(h) == strings.ToLower(host) && printable(host, 253) {
+		if host != "" && strings.EqualFold(h, host) && printable(host, 253) {
 			return true
 		}
 	}

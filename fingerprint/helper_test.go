@@ -96,7 +96,6 @@ type visitor struct {
 	cookie string // of the device id
 	ip     string
 	email  string
-	event  risk.Event
 }
 
 // attempt makes the attempt as a guard would.

@@ -57,7 +57,7 @@ func (r *run) inline(s int) {
 	}
 	r.scratch = *r.attempt
 	r.scratch.state = r.stateFor(e, &r.scratchState)
-	err, cause := evaluate(r.base, e.signal, &r.scratch, f)
+	cause, err := evaluate(r.base, e.signal, &r.scratch, f)
 	took := time.Since(r.start)
 	r.out.Timings = append(r.out.Timings, Timing{e.desc.Name, took - r.clock})
 	r.clock = took
@@ -65,13 +65,13 @@ func (r *run) inline(s int) {
 }
 
 // evaluate calls a signal and survives its panics.
-func evaluate(ctx context.Context, s Signal, a *Attempt, f *Finding) (err error, cause Cause) {
+func evaluate(ctx context.Context, s Signal, a *Attempt, f *Finding) (cause Cause, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err, cause = panicked(p), CausePanic
+			cause, err = CausePanic, panicked(p)
 		}
 	}()
-	return s.Evaluate(ctx, a, f), ""
+	return "", s.Evaluate(ctx, a, f)
 }
 
 // stateFor is what a signal may know of the assessment.

@@ -225,8 +225,6 @@ func (g *modelRuleMaker) fact(i int, neg bool) *modelExpr {
 	return e
 }
 
-var modelBuiltins = []string{"event", "channel", "tier", "tenant", "client"}
-
 func (g *modelRuleMaker) builtin() *modelExpr {
 	if modelChance(g.r, 0.5) {
 		return &modelExpr{op: "builtin", name: "event", sig: -1, cmp: modelPick(g.r, "==", "!="), set: []string{"login"}}

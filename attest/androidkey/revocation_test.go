@@ -116,7 +116,7 @@ func TestListRefreshes(t *testing.T) {
 
 func TestListFailures(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"404": status(404), "500": status(500), "a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", 302) },
+		"404": status(404), "500": status(500), "a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) },
 		"empty": answer(""), "no entries": answer(`{}`), "empty entries": answer(`{"entries":{}}`), "null": answer(`{"entries":null}`),
 		"truncated": answer(entries(10, "")[:200]), "not JSON": answer("<html>"), "more behind it": answer(entries(10, "") + "{}"),
 		"not hex": answer(entries(10, `"xyz":{"status":"REVOKED"},`)), "zero": answer(entries(10, `"000":{"status":"REVOKED"},`)),

@@ -404,7 +404,7 @@ func TestEndpointFailures(t *testing.T) {
 	}
 	for name, h := range map[string]http.HandlerFunc{
 		"401": status(401), "403": status(403), "404": status(404), "429": status(429), "500": status(500), "503": status(503),
-		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", 302) }, "not JSON": body("<html>"),
+		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusFound) }, "not JSON": body("<html>"),
 		"no payload": body(`{}`), "name twice": body(`{"tokenPayloadExternal":{},"tokenPayloadExternal":{}}`), "huge": body(strings.Repeat(" ", 1<<20)),
 		"slow": func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = r.Body.Read(make([]byte, 1<<16))

@@ -55,7 +55,7 @@ func New(base string, opts *Options) (*Client, error) {
 	case u.Scheme == "http" && !opts.InsecureHTTP && !loopback(u.Hostname()):
 		return nil, errors.New("the base URL must use https: plain http is for loopback, or for InsecureHTTP")
 	case opts.Timeout < 0 || opts.MaxBody < 0:
-		return nil, errors.New("Timeout and MaxBody must not be negative")
+		return nil, errors.New("negative Timeout or MaxBody")
 	}
 	c := &Client{base: u, timeout: opts.Timeout, maxBody: opts.MaxBody}
 	if c.timeout == 0 {
