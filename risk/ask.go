@@ -53,11 +53,9 @@ func (r *run) inline(s int) {
 	e := &r.c.catalog.signals[s]
 	f := &r.b.findings[s]
 	if f.used() {
-		*f = Finding{} // asked in an earlier round
+		f.clear() // asked in an earlier round
 	}
-	r.scratch = *r.attempt
-	r.scratch.state = r.stateFor(e, &r.scratchState)
-	cause, err := evaluate(r.base, e.signal, &r.scratch, f)
+	cause, err := evaluate(r.base, e.signal, r.lend(e), f)
 	took := time.Since(r.start)
 	r.out.Timings = append(r.out.Timings, Timing{e.desc.Name, took - r.clock})
 	r.clock = took
@@ -72,6 +70,16 @@ func evaluate(ctx context.Context, s Signal, a *Attempt, f *Finding) (cause Caus
 		}
 	}()
 	return "", s.Evaluate(ctx, a, f)
+}
+
+// lend returns the attempt as an inline signal may see it: a copy, made anew only where an earlier signal has written to
+// it.
+func (r *run) lend(e *signalEntry) *Attempt {
+	if !r.attempt.same(&r.scratch) {
+		r.scratch = *r.attempt
+	}
+	r.scratch.state = r.stateFor(e, &r.scratchState)
+	return &r.scratch
 }
 
 // stateFor is what a signal may know of the assessment.

@@ -55,6 +55,7 @@ type Hooks struct {
 type Engine struct {
 	catalog     *catalog
 	now         func() time.Time
+	ownClock    bool // now is time.Now
 	budget      time.Duration
 	flows       FlowStore
 	flowTTL     time.Duration
@@ -115,7 +116,7 @@ const (
 
 func (e *Engine) defaults() error {
 	if e.now == nil {
-		e.now = time.Now
+		e.now, e.ownClock = time.Now, true
 	}
 	if e.flows == nil {
 		e.flows = NewMemoryFlows(&MemoryFlowsOptions{Now: e.now})

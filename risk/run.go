@@ -58,7 +58,7 @@ type run struct {
 	explained bool       // the last judgement listed its contributions
 	findings  []*Finding // by signal, of this attempt
 
-	scratch      Attempt
+	scratch      Attempt // what inline signals are handed
 	scratchState attemptState
 }
 
@@ -113,7 +113,11 @@ func (b *bench) begin(ctx context.Context, e *Engine, c *compiled, a *Attempt) *
 	if r.attempt.ID == "" {
 		r.attempt.ID = newID()
 	}
-	if r.attempt.Time.IsZero() {
+	switch {
+	case !r.attempt.Time.IsZero():
+	case e.ownClock:
+		r.attempt.Time = r.start
+	default:
 		r.attempt.Time = e.now()
 	}
 	r.findings = b.heard
@@ -132,8 +136,8 @@ const mostClosing = 100 * time.Millisecond
 // end drops what the bench must not keep alive.
 func (b *bench) end() {
 	for s := range b.findings {
-		if b.findings[s].used() {
-			b.findings[s] = Finding{}
+		if f := &b.findings[s]; f.used() {
+			f.clear()
 		}
 	}
 	clear(b.heard)
@@ -238,9 +242,7 @@ func (r *run) applies(e *signalEntry) (ok bool, err error) {
 			err = panicked(p)
 		}
 	}()
-	r.scratch = *r.attempt
-	r.scratch.state = r.stateFor(e, &r.scratchState)
-	return e.applier.Applies(&r.scratch), nil
+	return e.applier.Applies(r.lend(e)), nil
 }
 
 func (r *run) unused(s int) {
@@ -340,7 +342,10 @@ func (r *run) obtainable(seg *segmentRule) proofSet {
 
 // close brings the flow up to date and fixes the action. It is false when somebody else has spent the flow.
 func (r *run) close(v *verdict) bool {
-	now := r.e.now()
+	var now time.Time
+	if !r.retry.IsZero() {
+		now = r.e.now()
+	}
 	if v.action == Allow && r.retry.After(now) {
 		v.action = Wait
 	}
@@ -366,7 +371,7 @@ func (r *run) close(v *verdict) bool {
 		out.Require = r.c.catalog.list(v.missing)
 	}
 	if v.action == Delay || v.action == Lock {
-		out.Until = now.Add(time.Duration(r.rule(v).lasts))
+		out.Until = r.e.now().Add(time.Duration(r.rule(v).lasts))
 	}
 	if r.retry.After(now) && r.retry.After(out.Until) {
 		out.Until = r.retry
