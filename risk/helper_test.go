@@ -18,6 +18,9 @@ func says(d risk.Description, say func(a *risk.Attempt, f *risk.Finding)) risk.S
 	if d.OnError == 0 {
 		d.OnError = risk.FailOpen
 	}
+	if d.Timeout == 0 {
+		d.Timeout = time.Hour
+	}
 	return risk.SignalFunc{Description: d, Func: func(_ context.Context, a *risk.Attempt, f *risk.Finding) error {
 		say(a, f)
 		return nil
@@ -60,8 +63,12 @@ func bad(name string, points int) risk.Signal {
 		func(_ *risk.Attempt, f *risk.Finding) { f.Observe("bad") })
 }
 
+// engine has the default policy. Without options a busy machine never makes a signal late.
 func engine(t *testing.T, opts *risk.Options, signals ...risk.Signal) *risk.Engine {
 	t.Helper()
+	if opts == nil {
+		opts = &risk.Options{Budget: time.Hour}
+	}
 	e, err := risk.NewEngine(risk.DefaultPolicy(signals), signals, opts)
 	require.NoError(t, err)
 	return e
