@@ -43,7 +43,7 @@
 //   - Soft limits suit what strangers can exhaust for a victim (an e-mail address) and what bystanders share (/24, /48).
 //     A hard limit there is a way to lock others out.
 //   - A device name that is only claimed never collects offences: see Subject.DeviceVerified.
-//   - [Decision.Header] shows limits of class Source only. Decision.Violated is for logs.
+//   - [Decision.Header], and [Watch] where the engine asks, show limits of class Source only. Decision.Violated is for logs.
 //   - A caller who hangs up is charged all the same: cancellation does not reach the store.
 //   - Memory is bounded; under a flood of new keys what is used up stays, see [Memory].
 //

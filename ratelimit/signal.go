@@ -191,6 +191,7 @@ func (s *Signal) Evaluate(ctx context.Context, a *risk.Attempt, f *risk.Finding)
 	if err != nil {
 		return err
 	}
+	tell(ctx, &d)
 	if d.Score > 0 {
 		f.Number("score", d.Score)
 	}
