@@ -110,6 +110,9 @@ func (c *compiled) judge(b *bench, sc scope, explain bool) judgement {
 		b.fired = b.fired[:0]
 	}
 	for i := range c.pointed {
+		if certain && !c.guards[i].admits(b.said) {
+			continue
+		}
 		if c.fires(i, &b.scene, certain) {
 			b.observed.set(c.rules[i].item)
 		}
@@ -121,7 +124,7 @@ func (c *compiled) judge(b *bench, sc scope, explain bool) judgement {
 	b.score = j.score
 	floor, ceiling := max(c.floorOf(seg, b.observed), sc.floor), len(seg.levels)-1
 	for i := c.pointed; i < len(c.rules); i++ {
-		if !c.fires(i, &b.scene, certain) {
+		if certain && !c.guards[i].admits(b.said) || !c.fires(i, &b.scene, certain) {
 			continue
 		}
 		if explain {
@@ -141,10 +144,10 @@ func (c *compiled) judge(b *bench, sc scope, explain bool) judgement {
 	return j
 }
 
-// fires reports whether rule i acts.
+// fires reports whether rule i acts, which its guard, being asked first, has not ruled out.
 func (c *compiled) fires(i int, s *scene, certain bool) bool {
 	if certain {
-		return c.guards[i].admits(s.said) && c.rules[i].holds(s)
+		return c.rules[i].holds(s)
 	}
 	return c.rules[i].bound(s, c.rules[i].raising)
 }

@@ -151,10 +151,14 @@ func (c *scorecard) sum(base int, observed bitset, points []int32, ordered, expl
 				if good == 0 {
 					rank = 0
 				}
-				x = -decayed(-x, pow[rank])
+				if rank > 0 {
+					x = -decayed(-x, pow[rank])
+				}
 				good -= x
 			} else {
-				x = decayed(x, pow[rank])
+				if rank > 0 {
+					x = decayed(x, pow[rank])
+				}
 				bad += x
 			}
 			rank++
