@@ -20,11 +20,19 @@ type call struct {
 	state   attemptState
 	finding Finding
 	signal  int
-	class   int
+	timeout time.Duration
+	class   *class
 	cause   Cause
 	err     error
 	took    time.Duration
 	claim   atomic.Uint32
+}
+
+// class is the calls that have the same timeout.
+type class struct {
+	ctx     context.Context
+	running atomic.Int32
+	done    chan struct{} // closed when all have answered
 }
 
 // The states of a call's claim. Whoever moves it from running decides whether the answer counts.
@@ -98,8 +106,9 @@ func (r *run) stateFor(e *signalEntry, space *attemptState) *attemptState {
 
 // together asks signals concurrently, each within its timeout and all within the budget.
 func (r *run) together(signals []int) {
-	calls := make([]call, 0, len(signals)) // never grows: calls hold pointers into it
-	var timeouts []time.Duration
+	calls := make([]call, 0, len(signals)) // never grows: calls are pointed to
+	var space [4]time.Duration
+	timeouts := space[:0]
 	left := time.Until(r.asking)
 	for _, s := range signals {
 		e := &r.c.catalog.signals[s]
@@ -111,20 +120,19 @@ func (r *run) together(signals []int) {
 			r.accept(s, nil, context.DeadlineExceeded, CauseNotReady)
 			continue
 		}
-		timeout := min(e.timeout, left)
-		if !slices.Contains(timeouts, timeout) {
-			timeouts = append(timeouts, timeout)
-		}
 		calls = calls[:len(calls)+1]
 		c := &calls[len(calls)-1]
 		c.signal, c.attempt = s, *r.attempt
 		c.attempt.state = r.stateFor(e, &c.state)
+		c.timeout = min(e.timeout, left)
+		if !slices.Contains(timeouts, c.timeout) {
+			timeouts = append(timeouts, c.timeout)
+		}
 	}
 	if len(calls) == 0 {
 		return
 	}
-	slices.Sort(timeouts)
-	r.launch(calls, timeouts, left)
+	r.launch(calls, timeouts)
 	for i := range calls {
 		c := &calls[i]
 		name := r.c.catalog.signals[c.signal].desc.Name
@@ -133,42 +141,38 @@ func (r *run) together(signals []int) {
 			r.accept(c.signal, &c.finding, c.err, c.cause)
 			continue
 		}
-		r.out.Timings = append(r.out.Timings, Timing{name, timeouts[c.class]})
+		r.out.Timings = append(r.out.Timings, Timing{name, c.timeout})
 		r.accept(c.signal, nil, context.DeadlineExceeded, CauseTimeout)
 	}
 	r.clock = time.Since(r.start)
 }
 
 // launch runs the calls and returns when each has answered or missed its deadline.
-func (r *run) launch(calls []call, timeouts []time.Duration, left time.Duration) {
-	done := make(chan *call, len(calls)) // room for all: a late answer never blocks
-	contexts := make([]context.Context, len(timeouts))
+func (r *run) launch(calls []call, timeouts []time.Duration) {
+	slices.Sort(timeouts)
+	classes := make([]class, len(timeouts))
 	for i, t := range timeouts {
 		ctx, cancel := context.WithTimeout(r.base, t)
 		defer cancel()
-		contexts[i] = ctx
+		classes[i].ctx, classes[i].done = ctx, make(chan struct{})
 	}
-	pending := make([]int, len(timeouts))
 	for i := range calls {
 		c := &calls[i]
-		e := &r.c.catalog.signals[c.signal]
-		c.class, _ = slices.BinarySearch(timeouts, min(e.timeout, left))
-		pending[c.class]++
-		go r.e.call(contexts[c.class], e.signal, c, done)
+		at, _ := slices.BinarySearch(timeouts, c.timeout)
+		c.class = &classes[at]
+		c.class.running.Add(1)
 	}
-	for class, ctx := range contexts {
-		expired := ctx.Done()
-		for pending[class] > 0 {
-			select {
-			case c := <-done:
-				pending[c.class]--
-			case <-expired:
-				expired = nil // what has answered by now is on its way through done
-				for i := range calls {
-					if c := &calls[i]; c.class == class && c.claim.CompareAndSwap(callRunning, callAbandoned) {
-						r.e.overdue[c.signal].Add(1)
-						pending[class]--
-					}
+	for i := range calls {
+		go r.e.call(&calls[i])
+	}
+	for i := range classes {
+		g := &classes[i]
+		select {
+		case <-g.done:
+		case <-g.ctx.Done():
+			for i := range calls {
+				if c := &calls[i]; c.class == g && c.claim.CompareAndSwap(callRunning, callAbandoned) {
+					r.e.overdue[c.signal].Add(1)
 				}
 			}
 		}
@@ -176,7 +180,7 @@ func (r *run) launch(calls []call, timeouts []time.Duration, left time.Duration)
 }
 
 // call runs one Evaluate on a goroutine of its own.
-func (e *Engine) call(ctx context.Context, s Signal, c *call, done chan<- *call) {
+func (e *Engine) call(c *call) {
 	begun := time.Now()
 	returned := false
 	defer func() {
@@ -185,13 +189,15 @@ func (e *Engine) call(ctx context.Context, s Signal, c *call, done chan<- *call)
 		}
 		c.took = time.Since(begun)
 		if c.claim.CompareAndSwap(callRunning, callAnswered) {
-			done <- c
+			if c.class.running.Add(-1) == 0 {
+				close(c.class.done)
+			}
 			return
 		}
 		e.overdue[c.signal].Add(-1)
 		e.hooks.late(e.catalog.signals[c.signal].desc.Name, c.took)
 	}()
-	c.err = s.Evaluate(ctx, &c.attempt, &c.finding)
+	c.err = e.catalog.signals[c.signal].signal.Evaluate(c.class.ctx, &c.attempt, &c.finding)
 	returned = true
 }
 

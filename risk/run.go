@@ -254,7 +254,8 @@ func (r *run) unused(s int) {
 
 // askStep asks the open signals of one step.
 func (r *run) askStep(step []int) {
-	var ask []int
+	var space [16]int
+	ask := space[:0]
 	for _, s := range step {
 		if r.b.open.has(s) {
 			ask = append(ask, s)
