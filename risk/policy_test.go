@@ -104,6 +104,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"delay without for", levels(`{"name":"a","range":[0,100],"action":"delay"}`), "need a duration"},
 		{"for without delay", levels(`{"name":"a","range":[0,100],"action":"allow","for":"1h"}`), "only delay and lock last"},
 		{"milder else", levels(`{"name":"a","range":[0,100],"action":"challenge","require":["human"],"then":"block","else":"review"}`), "refusing to prove would pay"},
+		{"allow that blocks", levels(`{"name":"a","range":[0,100],"action":"allow","then":"block"}`), "an allow level cannot block"},
 		{"falling", levels(`{"name":"a","range":[0,50],"action":"review"},{"name":"b","range":[51,100],"action":"allow"}`), "levels must be in order of strictness"},
 		{"falling with proofs", levels(`{"name":"a","range":[0,50],"action":"challenge","require":["human"],"then":"review"},{"name":"b","range":[51,100],"action":"challenge","require":["phone"]}`), "with [human] given"},
 		{"group", `{"name":"p","segments":[{"name":"a"}],"groups":{"g":{"lo":1}}}`, "groups.g.lo: want -100 to 0"},

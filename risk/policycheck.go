@@ -209,6 +209,9 @@ func checkLevelActions(p *problems, at string, l *Level) {
 			p.add(member(at, f.name), "%s cannot follow: want allow, delay, review, lock or block", f.a)
 		}
 	}
+	if l.Action == Allow && l.Then != Allow {
+		p.add(member(at, "then"), "an allow level cannot %s: name what it does in action", l.Then)
+	}
 	if l.Else < l.Then {
 		p.add(member(at, "else"), "%s is milder than then (%s): refusing to prove would pay", l.Else, l.Then)
 	}
