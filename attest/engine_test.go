@@ -2,6 +2,7 @@ package attest_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -14,8 +15,6 @@ import (
 	"github.com/vestibule-go/vestibule/attest/attesttest"
 	"github.com/vestibule-go/vestibule/attest/playintegrity"
 	"github.com/vestibule-go/vestibule/risk"
-
-	"context"
 )
 
 const (
@@ -40,21 +39,38 @@ func (l revokedList) Lookup(_ context.Context, serials []string) (androidkey.Ent
 
 // service is a sign-up service for phones: an engine with all platforms, over a virtual Apple and Google.
 type service struct {
-	engine  *risk.Engine
-	apple   *attesttest.Apple
-	google  *attesttest.Google
-	clock   *attesttest.Clock
-	revoked revokedList
+	engine    *risk.Engine
+	apple     *attesttest.Apple
+	google    *attesttest.Google
+	apples    *appattest.Verifier
+	androids  *androidkey.Verifier
+	verifiers map[attest.Platform]attest.Verifier
+	clock     *attesttest.Clock
+	revoked   revokedList
 }
 
 func newService(t testing.TB) *service {
-	challenges, clock := newChallenges(t)
-	s := &service{apple: attesttest.NewApple(clock.Now), google: attesttest.NewGoogle(clock.Now), clock: clock, revoked: revokedList{}}
-	apples, err := appattest.New([]appattest.App{{
-		TeamID: team, BundleID: bundle, Environment: appattest.Production, Categories: appattest.OnlyOrMissing(appattest.AppStore),
-	}}, &appattest.Options{Now: clock.Now, InsecureTestRoots: s.apple.Roots()})
+	return newServiceOver(t, func(c attest.ChallengeStore, k attest.KeyStore) (attest.ChallengeStore, attest.KeyStore) { return c, k })
+}
+
+// newServiceOver makes a service over stores that wrap what they are given.
+func newServiceOver(t testing.TB, wrap func(c attest.ChallengeStore, k attest.KeyStore) (attest.ChallengeStore, attest.KeyStore)) *service {
+	clock := attesttest.NewClock()
+	memory, err := attest.NewMemoryChallenges(&attest.MemoryOptions{Now: clock.Now})
 	require.NoError(t, err)
-	keys, err := attest.NewMemoryKeys(&attest.MemoryOptions{Now: clock.Now})
+	memoryKeys, err := attest.NewMemoryKeys(&attest.MemoryOptions{Now: clock.Now})
+	require.NoError(t, err)
+	store, keys := wrap(memory, memoryKeys)
+	challenges, err := attest.NewChallenges(store, &attest.ChallengeOptions{Now: clock.Now})
+	require.NoError(t, err)
+	s := &service{apple: attesttest.NewApple(clock.Now), google: attesttest.NewGoogle(clock.Now), clock: clock, revoked: revokedList{}}
+	phone := appattest.App{
+		TeamID: team, BundleID: bundle, Environment: appattest.Production, Categories: appattest.OnlyOrMissing(appattest.AppStore),
+	}
+	clip, mac := phone, phone
+	clip.BundleID += ".Clip"
+	mac.BundleID, mac.System, mac.Categories = "com.example.mac", appattest.MacOS, appattest.Only(appattest.DeveloperID)
+	apples, err := appattest.New([]appattest.App{phone, clip, mac}, &appattest.Options{Now: clock.Now, InsecureTestRoots: s.apple.Roots()})
 	require.NoError(t, err)
 	devices, err := appattest.NewDevices(apples, keys)
 	require.NoError(t, err)
@@ -66,9 +82,9 @@ func newService(t testing.TB) *service {
 	require.NoError(t, err)
 	play, err := playintegrity.New(pkg, [][]byte{appSigner}, decoder, &playintegrity.Options{Now: clock.Now})
 	require.NoError(t, err)
-	signal, err := attest.NewSignal(challenges, map[attest.Platform]attest.Verifier{
-		attest.AppAttest: devices, attest.AndroidKey: androids, attest.PlayIntegrity: play,
-	}, &attest.SignalOptions{Timeout: 5 * time.Second})
+	s.apples, s.androids = apples, androids
+	s.verifiers = map[attest.Platform]attest.Verifier{attest.AppAttest: devices, attest.AndroidKey: androids, attest.PlayIntegrity: play}
+	signal, err := attest.NewSignal(challenges, s.verifiers, &attest.SignalOptions{Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	hosting := risk.SignalFunc{
 		Description: risk.Description{Name: "ip", Cost: risk.Local, OnError: risk.FailOpen, Codes: []risk.Code{{Name: "hosting", Points: 25, Group: "network"}}},
@@ -160,6 +176,21 @@ func TestMobileSignUp(t *testing.T) {
 		{"iPhone, iOS 27", func(c string) attest.Response {
 			return s.iPhone(key(&attesttest.IPhoneOptions{Extensions: true, Category: 4}), c, nil)
 		}, risk.Allow, "secure_element"},
+		{"Mac, macOS 27", func(c string) attest.Response {
+			mac := s.apple.IPhone(team, "com.example.mac", &attesttest.IPhoneOptions{Mac: true, Extensions: true, Category: 6})
+			return s.iPhone(mac.NewKey(), c, nil)
+		}, risk.Allow, "secure_element"},
+		{"Mac with its security turned down", func(c string) attest.Response {
+			mac := s.apple.IPhone(team, "com.example.mac", &attesttest.IPhoneOptions{Extensions: true, Category: 6})
+			return s.iPhone(mac.NewKey(), c, nil)
+		}, risk.Review, "tampered"},
+		{"App Clip", func(c string) attest.Response {
+			clip := s.apple.IPhone(team, bundle+".Clip", &attesttest.IPhoneOptions{Extensions: true, Category: 4})
+			return s.iPhone(clip.NewKey(), c, nil)
+		}, risk.Allow, "secure_element"},
+		{"App Clip of another app", func(c string) attest.Response {
+			return s.iPhone(s.apple.IPhone(team, "com.example.other.Clip", nil).NewKey(), c, nil)
+		}, risk.Challenge, "mismatch"},
 		{"Pixel by its keystore", func(c string) attest.Response { return s.android(pixel, c, nil) }, risk.Allow, "secure_element"},
 		{"Pixel by Play", func(c string) attest.Response { return s.play(pixel, c, nil) }, risk.Allow, "software"},
 		{"iPhone with a build from Xcode", func(c string) attest.Response {
@@ -168,7 +199,7 @@ func TestMobileSignUp(t *testing.T) {
 		{"development key", func(c string) attest.Response {
 			return s.iPhone(key(&attesttest.IPhoneOptions{Development: true}), c, nil)
 		}, risk.Challenge, "mismatch"},
-		{"emulator by its keystore", func(c string) attest.Response { return s.android(emulator, c, nil) }, risk.Review, "failed"},
+		{"emulator by its keystore", func(c string) attest.Response { return s.android(emulator, c, nil) }, risk.Review, "emulator"},
 		{"emulator by Play", func(c string) attest.Response { return s.play(emulator, c, nil) }, risk.Review, "emulator"},
 		{"rooted by its keystore", func(c string) attest.Response { return s.android(rooted, c, nil) }, risk.Review, "tampered"},
 		{"rooted by Play", func(c string) attest.Response { return s.play(rooted, c, nil) }, risk.Review, "tampered"},

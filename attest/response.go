@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 )
 
@@ -58,6 +59,9 @@ func (r Response) String() string {
 	}
 	return "attest.Response"
 }
+
+// LogValue implements slog.LogValuer with String: structured logs hold none of the evidence either.
+func (r Response) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // Format writes String for every verb, so that no verb prints the evidence.
 func (r Response) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }

@@ -9,7 +9,7 @@ const (
 	Failed                           // malformed, wrong, or not what the policy wants
 	Forged                           // made by somebody else: a signature or a chain that no honest device sends
 	Tampered                         // genuine evidence of a changed app or an opened device
-	Emulator                         // genuine evidence of a virtual device
+	Emulator                         // a virtual device, by its vendor's word or its own
 	Replayed                         // used before
 	Revoked                          // a certificate of the chain is revoked or suspended
 	Test                             // a test response of the vendor's

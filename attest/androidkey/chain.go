@@ -124,7 +124,7 @@ func (v *Verifier) walk(ders [][]byte, now time.Time, t *trace) (c *Chain, step 
 	t.pass("positions")
 	path, err := v.anchor(c)
 	if err != nil {
-		return nil, "root", err
+		return nil, "root", unrooted(c, err, t)
 	}
 	t.pass("root")
 	if step, err := signatures(path, c.Root); err != nil {
@@ -192,6 +192,21 @@ func (v *Verifier) anchor(c *Chain) (path []*x509.Certificate, err error) {
 		}
 	}
 	return nil, attest.ErrChain
+}
+
+// unrooted tells emulators from the rest of what leads to none of the pinned roots, by what the leaf says of itself. That
+// nobody has vouched for it is no matter: it speaks against itself. A phone from before 2018 may be attested by software
+// too, and says that its key is in hardware: it is no emulator.
+func unrooted(c *Chain, err error, t *trace) error {
+	if errors.Is(err, attest.ErrForged) {
+		return err
+	}
+	d, bad := ParseKeyDescription(extension(c.Certs[0], oidKeyDescription))
+	if bad != nil || d.AttestationLevel != LevelSoftware || d.KeyMintLevel != LevelSoftware {
+		return err
+	}
+	t.sayDescription(d)
+	return attest.ErrEmulator
 }
 
 // signatures verifies names and signatures from the root down. crypto/x509's own path building cannot: real chains have

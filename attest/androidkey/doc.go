@@ -37,6 +37,8 @@
 //   - A device can be made to attest for somebody else: bind challenges to the session.
 //   - Every package of a shared user id must be yours.
 //   - The software roots of Android's sources are refused as anchors.
+//   - An emulator is told apart (attest.ErrEmulator) by what it says of itself: that key and attestation are in software. One
+//     that claims hardware is refused as what it is, a chain that nobody knows.
 //
 // # What was proven on what
 //

@@ -34,6 +34,8 @@ type vector struct {
 			Name string `json:"name"`
 		} `json:"packages"`
 		SignatureDigests []string `json:"signatureDigests"`
+		AttestationLevel string   `json:"attestationSecurityLevel"`
+		KeyMintLevel     string   `json:"keyMintSecurityLevel"`
 	} `json:"certificate"`
 }
 
@@ -99,8 +101,12 @@ func TestVectors(t *testing.T) {
 				require.Equal(t, *v.Expect.Accepted, err == nil, "%v", err)
 			}
 			if err != nil {
-				_, refused := attest.Refused(attest.AndroidKey, err)
+				verdict, refused := attest.Refused(attest.AndroidKey, err)
 				require.True(t, refused, "%v", err)
+				if !v.Expect.ChainTrusted {
+					bothSoftware := v.Certificate.AttestationLevel == "SOFTWARE" && v.Certificate.KeyMintLevel == "SOFTWARE"
+					require.Equal(t, bothSoftware, verdict.Outcome == attest.Emulator, "an emulator, and no phone of old")
+				}
 			} else {
 				require.Equal(t, v.Challenge, a.Description.Challenge)
 			}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -163,6 +165,14 @@ func changes(t testing.TB) []change {
 	onBare := attesttest.Sign(&attesttest.CA{Cert: bare.Leaf, Key: bare.Key}, &bare.Key.PublicKey, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "Android Keystore Key"}, NotBefore: time.Unix(0, 0), NotAfter: start.Add(time.Hour),
 		ExtraExtensions: []pkix.Extension{{Id: attesttest.OIDKeyDescription, Value: genuine.Describe(challenge).Encode()}}})
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	namesake := *genuine.Batch.Cert
+	namesake.PublicKey = &rsaKey.PublicKey
+	byRSA, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: start.Add(-time.Hour), NotAfter: start.Add(time.Hour), ExtraExtensions: key.Leaf.Extensions[len(key.Leaf.Extensions)-1:],
+	}, &namesake, &key.Key.PublicKey, rsaKey)
+	require.NoError(t, err)
 	extra := func(id asn1.ObjectIdentifier) func(c *x509.Certificate) {
 		return func(c *x509.Certificate) {
 			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: id, Value: []byte{0x30, 0}})
@@ -186,7 +196,11 @@ func changes(t testing.TB) []change {
 			c := fake.Android(pkg, signer, nil).Attest(challenge, nil).Chain
 			return c[:len(c)-1]
 		}), "signatures", attest.ErrForged},
-		{"emulator", attesttest.AndroidOptions{Emulator: true}, attesttest.AndroidForge{}, "root", attest.ErrChain},
+		{"emulator", attesttest.AndroidOptions{Emulator: true}, attesttest.AndroidForge{}, "root", attest.ErrEmulator},
+		{"emulator that claims hardware", attesttest.AndroidOptions{Emulator: true}, says(func(d *attesttest.Description) { d.AttestationLevel, d.KeyMintLevel = 1, 1 }), "root", attest.ErrChain},
+		{"attested by software for a key in hardware", attesttest.AndroidOptions{Emulator: true}, says(func(d *attesttest.Description) { d.KeyMintLevel = 1 }), "root", attest.ErrChain},
+		{"emulator with a description cut short", attesttest.AndroidOptions{Emulator: true}, der(func(d []byte) []byte { return d[:len(d)-1] }), "root", attest.ErrChain},
+		{"emulator under Google's name", attesttest.AndroidOptions{Emulator: true}, chain(func(c [][]byte) [][]byte { c[len(c)-1] = selfMade.Cert.Raw; return c }), "root", attest.ErrForged},
 		{"a stranger's root", attesttest.AndroidOptions{}, chain(func(c [][]byte) [][]byte { c[len(c)-1] = stranger.Cert.Raw; return c }), "root", attest.ErrChain},
 		{"leaf alone", attesttest.AndroidOptions{}, chain(func(c [][]byte) [][]byte { return c[:1] }), "parse", attest.ErrMalformed},
 		{"nothing", attesttest.AndroidOptions{}, chain(func([][]byte) [][]byte { return nil }), "parse", attest.ErrMalformed},
@@ -196,6 +210,7 @@ func changes(t testing.TB) []change {
 		{"truncated", attesttest.AndroidOptions{}, chain(func(c [][]byte) [][]byte { c[0] = c[0][:len(c[0])-1]; return c }), "parse", attest.ErrMalformed},
 		{"swapped", attesttest.AndroidOptions{}, chain(func(c [][]byte) [][]byte { c[1], c[2] = c[2], c[1]; return c }), "positions", attest.ErrForged},
 		{"one left out", attesttest.AndroidOptions{}, chain(fourth), "names", attest.ErrChain},
+		{"signed by an RSA key under the authority's name", attesttest.AndroidOptions{}, chain(func([][]byte) [][]byte { return append([][]byte{byRSA}, key.Chain[1:]...) }), "signatures", attest.ErrForged},
 		{"signed by a stranger", attesttest.AndroidOptions{}, attesttest.AndroidForge{Issuer: &stranger}, "names", attest.ErrChain},
 
 		{"remote, expired", attesttest.AndroidOptions{NotBefore: start.Add(-30 * 24 * time.Hour), NotAfter: start.Add(-time.Second)}, attesttest.AndroidForge{}, "validity", attest.ErrExpired},

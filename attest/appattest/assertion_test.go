@@ -72,6 +72,14 @@ func TestAssertionRefuses(t *testing.T) {
 		{"trailing byte", encoded(func(r []byte) []byte { return append(r, 0) }), "decode", attest.ErrMalformed},
 		{"truncated", encoded(func(r []byte) []byte { return r[:len(r)-1] }), "decode", attest.ErrMalformed},
 		{"unknown member", attesttest.AppleForge{Object: func(o map[string]any) { o["more"] = true }}, "decode", attest.ErrMalformed},
+		{"member twice", encoded(func(r []byte) []byte {
+			return append(append([]byte{0xa3}, r[1:]...), append([]byte{0x69}, append([]byte("signature"), 0x40)...)...)
+		}), "decode", attest.ErrMalformed},
+		{"indefinite length", encoded(func(r []byte) []byte { return append(append([]byte{0xbf}, r[1:]...), 0xff) }), "decode", attest.ErrMalformed},
+		{"huge length", encoded(func([]byte) []byte { return []byte{0xbb, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }), "decode", attest.ErrMalformed},
+		{"deep nesting", encoded(func([]byte) []byte { return append(bytes.Repeat([]byte{0x81}, 200), 0) }), "decode", attest.ErrMalformed},
+		{"map with a name twice", appended(0xa2, 0x61, 'a', 0x01, 0x61, 'a', 0x02), "extensions", attest.ErrMalformed},
+		{"endless map", appended(0xbf, 0xff), "extensions", attest.ErrMalformed},
 		{"text for bytes", attesttest.AppleForge{Object: func(o map[string]any) { o["signature"] = "text" }}, "decode", attest.ErrMalformed},
 		{"no data", attesttest.AppleForge{Object: func(o map[string]any) { delete(o, "authenticatorData") }}, "decode", attest.ErrMalformed},
 		{"too large", encoded(func(r []byte) []byte { return append(r, make([]byte, 8<<10)...) }), "size", attest.ErrTooLarge},

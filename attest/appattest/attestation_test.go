@@ -186,6 +186,8 @@ func attestationChanges(t testing.TB, w *world) []change {
 		{"COSE key of another key", authData(func(d []byte) []byte { return append(d[:87], attesttest.COSE(&other.Key.PublicKey)...) }), "cose_key", attest.ErrKeyID},
 		{"no COSE key", authData(func(d []byte) []byte { return d[:87] }), "cose_key", attest.ErrKeyID},
 		{"COSE key truncated", authData(func(d []byte) []byte { return d[:len(d)-1] }), "cose_key", attest.ErrKeyID},
+		{"COSE key of another algorithm", authData(func(d []byte) []byte { return bytes.Replace(d, []byte{0x03, 0x26}, []byte{0x03, 0x27}, 1) }), "cose_key", attest.ErrKeyID},
+		{"COSE key of another curve", authData(func(d []byte) []byte { return bytes.Replace(d, []byte{0x20, 0x01}, []byte{0x20, 0x02}, 1) }), "cose_key", attest.ErrKeyID},
 		{"COSE key of another kind", authData(func(d []byte) []byte { return append(d[:87], attesttest.CBOR(map[int]any{1: 3, 3: -257})...) }), "cose_key", attest.ErrKeyID},
 
 		{"a byte behind the key", appended(0), "extensions", attest.ErrMalformed},

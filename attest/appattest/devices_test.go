@@ -90,6 +90,28 @@ func TestDevices(t *testing.T) {
 	refused(odd, attest.Failed, "kind")
 }
 
+// Two requests with one assertion, and two with one attestation, at once: one passes each.
+func TestDevicesRace(t *testing.T) {
+	w := newWorld()
+	d, _ := newDevices(t, w)
+	for range 50 {
+		k := w.apple.IPhone(team, bundle, nil).NewKey()
+		for _, in := range []attest.Request{request(k, "", ""), request(k, attest.KindAssertion, "")} {
+			out := make(chan attest.Outcome, 2)
+			for range 2 {
+				go func() {
+					v, err := d.Verify(context.Background(), in)
+					if err != nil {
+						v.Outcome = 0
+					}
+					out <- v.Outcome
+				}()
+			}
+			require.ElementsMatch(t, []attest.Outcome{attest.Passed, attest.Replayed}, []attest.Outcome{<-out, <-out})
+		}
+	}
+}
+
 // downKeys is a store that cannot tell.
 type downKeys struct{ attest.KeyStore }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vestibule-go/vestibule/attest"
+	"github.com/vestibule-go/vestibule/internal/redisend"
 )
 
 // touch renews a key's life.
@@ -162,7 +163,7 @@ func (k Keys) Delete(ctx context.Context, tenant string, id attest.Hash) error {
 	return err
 }
 
-func (k Keys) change(ctx context.Context, sc *script, tenant string, id attest.Hash, arg any) (bool, error) {
+func (k Keys) change(ctx context.Context, sc *redisend.Script, tenant string, id attest.Hash, arg any) (bool, error) {
 	n, err := number(k.s.run(ctx, sc, k.key(tenant, id), k.keep(), arg))
 	switch {
 	case err != nil:

@@ -2,9 +2,6 @@ package attestredis
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/vestibule-go/vestibule/attest"
+	"github.com/vestibule-go/vestibule/internal/redisend"
 )
 
 // Processor is what a store needs of a client: *redis.Client (failover clients included), *redis.ClusterClient and
@@ -35,18 +33,14 @@ type Options struct {
 	InsecureNow func() time.Time
 }
 
-// Store keeps challenges and keys on Redis. It is safe for concurrent use.
+// Store keeps challenges, keys and records on Redis. It is safe for concurrent use.
 type Store struct {
-	client Processor
-	opts   Options
-	slots  chan struct{}
+	opts Options
+	send *redisend.Sender
 }
 
 // New makes a store over a client.
 func New(client Processor, opts *Options) (*Store, error) {
-	if client == nil {
-		return nil, errors.New("attestredis: no client")
-	}
 	var o Options
 	if opts != nil {
 		o = *opts
@@ -73,11 +67,12 @@ func New(client Processor, opts *Options) (*Store, error) {
 	case o.MaxPending < 1 || o.MaxPending > 100_000:
 		return nil, fmt.Errorf("attestredis: MaxPending is %d; it must be from 1 to 100000, or 0 for 1024", o.MaxPending)
 	}
-	return &Store{client, o, make(chan struct{}, o.MaxPending)}, nil
+	send, err := redisend.New(client, redisend.Options{Timeout: o.Timeout, MaxPending: o.MaxPending, Detach: true})
+	if err != nil {
+		return nil, fmt.Errorf("attestredis: %w", err)
+	}
+	return &Store{o, send}, nil
 }
-
-// script is a Lua script and the name EVALSHA knows it by.
-type script struct{ sha, text string }
 
 // clock begins each script: now in milliseconds, Redis's own unless the caller gives one.
 const clock = `
@@ -90,81 +85,26 @@ local e = redis.call('HGET', KEYS[1], 'e')
 local live = e and tonumber(e) > now
 `
 
-func newScript(body string) *script {
-	text := clock + body
-	sum := sha1.Sum([]byte(text)) //nolint:gosec // the name Redis gives to scripts
-	return &script{hex.EncodeToString(sum[:]), text}
-}
-
-// noRetry keeps go-redis from sending a command again when its answer does not come: it may have been carried out.
-type noRetry struct{ *redis.Cmd }
-
-// NoRetry is true.
-func (noRetry) NoRetry() bool { return true }
+func newScript(body string) *redisend.Script { return redisend.NewScript(clock + body) }
 
 // simulatedTTL is added to what is stored at a simulated time, which may stand still, in milliseconds.
 const simulatedTTL = int64(time.Hour / time.Millisecond)
 
 // run runs a script on one key. Its first argument is the time, its second what to add to a key's life in Redis.
-func (s *Store) run(ctx context.Context, sc *script, key string, args ...any) (any, error) {
+func (s *Store) run(ctx context.Context, sc *redisend.Script, key string, args ...any) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	end := time.Now().Add(s.opts.Timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(end) {
-		end = d
-	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
-	defer cancel() // by then there is an answer, or the deadline has passed
 	now, slack := int64(0), int64(0)
 	if s.opts.InsecureNow != nil {
 		now, slack = s.opts.InsecureNow().UnixMilli(), simulatedTTL
 	}
-	all := append([]any{"evalsha", sc.sha, 1, key, now, slack}, args...)
-	select {
-	case s.slots <- struct{}{}:
-	default:
-		return nil, fmt.Errorf("attestredis: %w: too many calls are waiting for Redis", attest.ErrUnavailable)
-	}
-	type reply struct {
-		v   any
-		err error
-	}
-	done := make(chan reply, 1)
-	go func() { // clients need not keep the context's deadline
-		defer func() { <-s.slots }()
-		v, err := s.ask(ctx, sc, all)
-		done <- reply{v, err}
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return nil, fmt.Errorf("attestredis: %w: %w", attest.ErrUnavailable, r.err)
-		}
-		return r.v, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("attestredis: %w: %w", attest.ErrUnavailable, context.Cause(ctx))
-	}
-}
-
-// ask sends the script by name, and, when Redis does not know it, once in full: that answer says that nothing was done.
-func (s *Store) ask(ctx context.Context, sc *script, args []any) (any, error) {
-	cmd := noRetry{redis.NewCmd(ctx, args...)}
-	err := s.client.Process(ctx, cmd)
-	if err == nil {
-		err = cmd.Err()
-	}
-	if err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
-		args[0], args[1] = "eval", sc.text
-		cmd = noRetry{redis.NewCmd(ctx, args...)}
-		if err = s.client.Process(ctx, cmd); err == nil {
-			err = cmd.Err()
-		}
-	}
+	all := append(sc.Append(make([]any, 0, 6+len(args)), 1), key, now, slack)
+	v, err := s.send.Run(ctx, sc, append(all, args...))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("attestredis: %w: %w", attest.ErrUnavailable, err)
 	}
-	return cmd.Val(), nil
+	return v, nil
 }
 
 var errAnswer = fmt.Errorf("attestredis: %w: Redis gave no usable answer", attest.ErrUnavailable)

@@ -1,7 +1,8 @@
-// Package attesttest is a virtual Apple and a virtual Google with virtual devices, for tests of what is built on package
-// attest: an iPhone, a Mac, a Pixel, a phone with its boot loader unlocked, an emulator. What the devices mint is signed
-// correctly up to roots of this package's own, by the same formats as real evidence; forge hooks change one thing at a time
-// before or after signing, for negative tests.
+// Package attesttest is a virtual Apple, a virtual Google and a virtual FIDO Alliance with virtual devices, for tests of what
+// is built on package attest: an iPhone, a Mac, a Pixel, a phone with its boot loader unlocked, an emulator, a certified
+// security key, a TPM, a synced passkey, a program that pretends. What the devices mint is signed correctly up to roots of
+// this package's own, by the same formats as real evidence; forge hooks change one thing at a time before or after signing,
+// for negative tests.
 //
 //	apple := attesttest.NewApple(nil)
 //	verifier, err := appattest.New(apps, &appattest.Options{InsecureTestRoots: apple.Roots()})
@@ -10,8 +11,8 @@
 //	hash := attest.ClientDataHash(challenge, nil)
 //	a, err := verifier.Attestation(key.Attest(hash[:], nil), key.ID, hash[:])
 //
-// It also holds the suites that every store must pass ([RunChallenges], [RunKeys]) and handlers that play Apple's receipt
-// server and Google's decode and status servers.
+// It also holds the suites that every store must pass ([RunChallenges], [RunKeys], [RunCredentials], [RunRecords]) and
+// handlers that play Apple's receipt server and Google's decode and status servers.
 //
 // # Security considerations
 //

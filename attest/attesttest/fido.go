@@ -210,6 +210,9 @@ func (m *FIDOModel) batch(now time.Time, aaguid *[16]byte) CA {
 	return CA{Sign(&m.CA, &key.PublicKey, template), key}
 }
 
+// U2FBatch makes an attestation certificate as U2F keys have it: without an AAGUID.
+func (m *FIDOModel) U2FBatch(now time.Time) CA { return m.batch(now, nil) }
+
 // addU2F takes the batch certificate of a U2F key and notes its key in the metadata.
 func (m *FIDOModel) addU2F(batch CA) {
 	m.KeyIDs = append(m.KeyIDs, hex.EncodeToString(batch.Cert.SubjectKeyId))

@@ -40,7 +40,8 @@ const (
 // Authenticator is a virtual WebAuthn authenticator together with the browser before it. Its fields may be changed between
 // ceremonies. It is safe for concurrent use as long as they are not.
 type Authenticator struct {
-	// Format is the attestation it makes: "packed", "self" (packed without a certificate), "fido-u2f", "tpm", "none".
+	// Format is the attestation it makes: "packed", "self" (packed without a certificate), "fido-u2f", "tpm", "android-key",
+	// "apple", "none".
 	Format string
 	// AAGUID is what it says of itself.
 	AAGUID [16]byte
@@ -53,6 +54,11 @@ type Authenticator struct {
 	// Signer is the attestation key with its certificate, Chain what is sent behind it.
 	Signer CA
 	Chain  []*x509.Certificate
+	// Android makes the keys of "android-key", as AndroidForge changes them.
+	Android      *Android
+	AndroidForge *AndroidForge
+	// Nonce changes the value of the nonce extension of "apple".
+	Nonce func(value []byte) []byte
 
 	mu      sync.Mutex
 	counter uint32              // guarded by mu
@@ -62,6 +68,7 @@ type Authenticator struct {
 type fidoKey struct {
 	id, handle []byte
 	key        *ecdsa.PrivateKey
+	chain      [][]byte // of a key of Android's
 }
 
 // SecurityKey is a certified key of the model: packed attestation by a batch certificate.
@@ -83,6 +90,21 @@ func (f *FIDO) U2FKey(m *FIDOModel) *Authenticator {
 func (f *FIDO) TPMPlatform(m *FIDOModel) *Authenticator {
 	return &Authenticator{Format: "tpm", AAGUID: m.AAGUID, Flags: FlagUP | FlagUV, Transports: []string{"internal"},
 		Signer: m.AIK(f.now(), "id:4D534654")}
+}
+
+// Keystore is a telephone's own authenticator, in its keystore: android-key attestation by the chain of the device. No
+// verifier that was not made for it trusts such a chain.
+func (d *Android) Keystore() *Authenticator {
+	return &Authenticator{Format: "android-key", AAGUID: [16]byte{0xb9, 0x3f, 0xd9, 0x61}, Flags: FlagUP | FlagUV, Transports: []string{"internal"}, Android: d}
+}
+
+// Enclave is an Apple device's own authenticator, as it was before passkeys were synced: apple attestation by a virtual
+// "Apple WebAuthn CA 1". No verifier that was not made for it trusts such a chain.
+func (a *Apple) Enclave() *Authenticator {
+	ca := NewCA(&a.Root, elliptic.P384(), &x509.Certificate{
+		Subject: pkix.Name{CommonName: "Apple WebAuthn CA 1"}, NotBefore: a.Root.Cert.NotBefore, NotAfter: a.Root.Cert.NotAfter})
+	return &Authenticator{Format: "apple", AAGUID: [16]byte{0xf2, 0x4a, 0x8e, 0x70}, Flags: FlagUP | FlagUV, Transports: []string{"internal"},
+		Signer: ca, Chain: []*x509.Certificate{ca.Cert}}
 }
 
 // SyncedPasskey is what most people have: kept in the cloud, without attestation. aaguid is what it says of itself.
@@ -179,13 +201,17 @@ func (a *Authenticator) Create(origin string, options []byte, f *FIDOForge) ([]b
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	client := fidoClient("webauthn.create", o.Challenge, origin, f)
+	hash := sha256.Sum256(client)
+	if a.Format == "android-key" {
+		made := a.Android.Attest(hash[:], a.AndroidForge)
+		k.key, k.chain = made.Key, made.Chain
+	}
 	data := append(a.head(o.RP.ID, a.Flags|FlagAT), a.AAGUID[:]...)
 	data = binary.BigEndian.AppendUint16(data, uint16(len(k.id)))
 	data = append(append(data, k.id...), COSE(&k.key.PublicKey)...)
 	if f.AuthData != nil {
 		data = f.AuthData(data)
 	}
-	hash := sha256.Sum256(client)
 	format, statement := a.statement(k, data, hash[:])
 	if o.Attestation == "none" {
 		format, statement = "none", map[string]any{}
@@ -264,7 +290,7 @@ func fidoAnswer(id []byte, response map[string]any, f *FIDOForge) []byte {
 // statement makes the attestation statement over authenticator data and client data hash.
 func (a *Authenticator) statement(k *fidoKey, data, hash []byte) (string, map[string]any) {
 	x5c := [][]byte{}
-	if a.Signer.Cert != nil {
+	if a.Signer.Cert != nil && a.Format != "apple" {
 		x5c = append(x5c, a.Signer.Cert.Raw)
 	}
 	for _, c := range a.Chain {
@@ -281,8 +307,25 @@ func (a *Authenticator) statement(k *fidoKey, data, hash []byte) (string, map[st
 		return "fido-u2f", map[string]any{"sig": fidoSign(a.Signer.Key, []byte{0}, data[:32], hash, k.id, point), "x5c": x5c}
 	case "tpm":
 		return "tpm", a.tpm(k, data, hash, x5c)
+	case "android-key":
+		return "android-key", map[string]any{"alg": -7, "sig": fidoSign(k.key, data, hash), "x5c": k.chain}
+	case "apple":
+		return "apple", map[string]any{"x5c": append([][]byte{a.apple(k, data, hash).Raw}, x5c...)}
 	}
 	return "none", map[string]any{}
+}
+
+// apple makes the certificate of a key: WebAuthn section 8.8.
+func (a *Authenticator) apple(k *fidoKey, data, hash []byte) *x509.Certificate {
+	nonce := sha256.Sum256(append(append([]byte{}, data...), hash...))
+	value := append([]byte{0x30, 0x24, 0xa1, 0x22, 0x04, 0x20}, nonce[:]...)
+	if a.Nonce != nil {
+		value = a.Nonce(value)
+	}
+	return Sign(&a.Signer, &k.key.PublicKey, &x509.Certificate{
+		NotBefore: a.Signer.Cert.NotBefore, NotAfter: a.Signer.Cert.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+		ExtraExtensions: []pkix.Extension{{Id: OIDNonce, Value: value}},
+	})
 }
 
 // tpm makes a TPM's statement: the structures of TPM 2.0 part 2, sections 12.2.4 and 10.12.8.

@@ -168,6 +168,24 @@ func RunCredentials(t *testing.T, open func(t *testing.T) CredentialHarness) {
 		wg.Wait()
 		require.EqualValues(t, 1, ok.Load(), "one value advances it once")
 	})
+	t.Run("race to use", func(t *testing.T) {
+		s := open(t).Store
+		c := NewCredential("t1", "ann")
+		c.Counter = 0
+		require.NoError(t, s.Create(ctx, c))
+		for i := range Rounds {
+			var failed atomic.Pointer[error]
+			won := race(func() bool {
+				advanced, err := s.Use(ctx, "t1", c.ID, passkey.Use{Counter: uint32(i) + 1})
+				if err != nil {
+					failed.Store(&err)
+				}
+				return advanced
+			})
+			require.Nil(t, failed.Load())
+			require.EqualValues(t, 1, won)
+		}
+	})
 	t.Run("edit", func(t *testing.T) {
 		h := open(t)
 		e, ok := h.Store.(passkey.CredentialEditor)

@@ -257,6 +257,7 @@ func compound(n int, change func(s map[string]any)) *attesttest.FIDOForge {
 
 // What the standard allows, or leaves to us.
 func TestRegistrationAccepts(t *testing.T) {
+	longest := bytes.Repeat([]byte{7}, passkey.MaxCredentialID)
 	for _, row := range []struct {
 		name   string
 		forge  *attesttest.FIDOForge
@@ -270,6 +271,15 @@ func TestRegistrationAccepts(t *testing.T) {
 		{"in a frame of a listed page", &attesttest.FIDOForge{ClientData: func(d map[string]any) {
 			d["crossOrigin"], d["topOrigin"] = true, "https://top.example"
 		}}, func(o *passkey.Options) { o.AllowCrossOrigin, o.TopOrigins = true, []string{"https://top.example"} }},
+		{"id of 1023 bytes", &attesttest.FIDOForge{
+			AuthData: func(d []byte) []byte {
+				return append(append(append(bytes.Clone(d[:53]), 0x03, 0xff), longest...), d[87:]...)
+			},
+			Response: func(m map[string]any) {
+				text := base64.RawURLEncoding.EncodeToString(longest)
+				m["id"], m["rawId"] = text, text
+			},
+		}, nil},
 		{"odd transports", answer(func(m map[string]any) {
 			m["response"].(map[string]any)["transports"] = []string{"usb", "telepathy", strings.Repeat("x", 1000)}
 		}), nil},
@@ -464,6 +474,7 @@ func TestCounterAndBackup(t *testing.T) {
 	for range 3 {
 		require.False(t, r.login(synced, nil).CounterStalled, "one that has no counter stalls never")
 	}
+	requireRefused(t, r.login(synced, flags(0, attesttest.FlagBE|attesttest.FlagBS)), attest.Failed, passkey.StepBackup)
 	synced.Flags &^= attesttest.FlagBS
 	require.True(t, r.login(synced, nil).BackupChanged)
 	require.False(t, r.login(synced, nil).BackupChanged)

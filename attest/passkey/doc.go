@@ -10,7 +10,7 @@
 //	...
 //	v, err := passkey.New(
 //		passkey.RelyingParty{ID: "example.com", Name: "Example", Origins: []string{"https://example.com"}},
-//		challenges, store, &passkey.Options{Trust: mds}) // attest.NewChallenges, passkey.NewMemory
+//		challenges, store, &passkey.Options{Trust: mds}) // attest.NewChallenges; NewMemory, or NewCredentials over Redis
 //	...
 //	task, err := v.BeginRegistration(ctx, passkey.Scope{Session: session, Account: "ann"}, passkey.User{Name: "Ann"})
 //	// the page: const credential = await VestibulePasskey.run(task)
@@ -26,7 +26,8 @@
 //   - A challenge is spent before anything it came with is verified: each ceremony gives one try, for one session. Give
 //     Scope a session, or one person's ceremony can be finished by another.
 //   - An AAGUID that no chain proves is a claim. Attestation.Authentic says which it is; AllowModels and DenyModels look at
-//     authentic ones only.
+//     authentic ones only. Keys of U2F prove none, and those of Android's keystore only when Google's own authenticator has
+//     made them: any app may have keys attested and sign what it likes with them.
 //   - The "user verified" flag of a passkey without attestation is the word of whoever made it: a program can say so. It
 //     proves possession of the account's passkey, and no human, unless SignalOptions.Human says otherwise.
 //   - A step-up never adds a passkey to an account. What is made in answer to the signal's task belongs to nobody until the
@@ -36,6 +37,13 @@
 //     revoked later is a code at the next login, not a refusal. Keep MDSStatus.Number over restarts as MDSOptions.MinNumber.
 //   - Origins are compared to the letter. The reasons of refusals are for logs: clients see none, nor any text of go-webauthn.
 //   - go-webauthn reads the machine's clock for the validity of attestation certificates.
+//
+// # What was proven on what
+//
+// Ceremonies and attestations of real devices (packed, fido-u2f, tpm, android-key, apple) and of W3C's test vectors verify
+// in this package's vector tests, and with one thing changed they are refused. Chromium registers and signs in, by its
+// virtual authenticators. Revoked and certified models, metadata under attack, and what Android's keystore says of a phone
+// that is not as it should be were proven against the virtual authorities of attest/attesttest only.
 //
 // # What it does not do
 //

@@ -106,6 +106,27 @@ func ExampleVerifier_FinishHandler() {
 	// Output: ready
 }
 
+// Any database that can compare and set holds passkeys: attestredis's records, or two statements of SQL.
+func ExampleNewCredentials() {
+	records := attesttest.NewRecords(nil) // in production: attestredis.Store.Records, or the host's own
+	store, err := passkey.NewCredentials(records, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	key := attesttest.NewCredential("", "account 7") // what FinishRegistration keeps
+	if err := store.Create(ctx, key); err != nil {
+		log.Fatal(err)
+	}
+	mine, err := store.List(ctx, "", "account 7")
+	if err != nil {
+		log.Fatal(err)
+	}
+	advanced, err := store.Use(ctx, "", key.ID, passkey.Use{Counter: key.Counter})
+	fmt.Println(len(mine), advanced, err) // the counter stands still: two copies may be in use
+	// Output: 1 false <nil>
+}
+
 func ExampleRequireFor() {
 	rule := passkey.RequireFor(risk.PayoutChange, risk.Recovery)
 	fmt.Println(rule.When, rule.Require)

@@ -188,3 +188,27 @@ func FuzzBLOBPayload(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRecheck fuzzes attestation objects as stores give them back: go-webauthn does not verify those again.
+func FuzzRecheck(f *testing.F) {
+	v, r, a, _ := fuzzed(f)
+	google := attesttest.NewGoogle(nil)
+	u2f := r.fido.U2FKey(r.fido.NewModel("U2F", "FIDO_CERTIFIED"))
+	for _, with := range []*attesttest.Authenticator{
+		a, u2f, r.fido.TPMPlatform(r.model), google.Pixel(androidPackage, make([]byte, 32)).Keystore(), attesttest.NewApple(nil).Enclave(),
+	} {
+		f.Add(r.kept(with, "basic", nil).Object, "basic")
+	}
+	f.Add(r.kept(a, "basic", compound(2, nil)).Object, "attca")
+	f.Fuzz(func(t *testing.T, object []byte, kind string) {
+		c := passkey.Credential{Tenant: "t1", ID: []byte("id"), Object: object, Attestation: passkey.Attestation{Type: kind, Trust: passkey.Hardware}}
+		now, _ := v.Recheck(context.Background(), &c)
+		require.Equal(t, now, c.Attestation)
+		switch {
+		case now.Trust == passkey.Certified:
+			require.Equal(t, attest.CheckedChain|attest.CheckedRoot|attest.CheckedStatus, now.Checked, "certified is what was checked")
+		case now.Trust <= passkey.Untrusted:
+			require.Equal(t, attest.None, now.Strength)
+		}
+	})
+}

@@ -1,9 +1,12 @@
 package passkey
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"slices"
 	"strings"
 
@@ -52,6 +55,7 @@ const (
 	reasonLevel     = "certification" // not certified as far as wanted
 	reasonSynced    = "synced"        // the passkey may leave the device
 	reasonBoot      = "boot"          // the telephone's system is not what its maker ships
+	reasonExpired   = "expired"       // a certificate that a telephone renews every few weeks is over
 )
 
 // statement is one attestation statement that go-webauthn has verified.
@@ -60,12 +64,15 @@ type statement struct {
 	chain        []*x509.Certificate
 	aaguid       AAGUID
 	synced       bool
+	was          *Attestation // what was found before; nil: it was made just now
 }
 
 // judge says what a verified attestation object is worth. It decides without go-webauthn's word on trust: that only says
-// what form a statement has.
-func (v *Verifier) judge(ctx context.Context, o *protocol.AttestationObject) Attestation {
-	s := statement{format: o.Format, kind: o.Type, aaguid: AAGUID(o.AuthData.AttData.AAGUID), synced: o.AuthData.Flags.HasBackupEligible()}
+// what form a statement has. was is what was found before; nil: it was made just now.
+func (v *Verifier) judge(ctx context.Context, o *protocol.AttestationObject, was *Attestation) Attestation {
+	s := statement{
+		format: o.Format, kind: o.Type, aaguid: AAGUID(o.AuthData.AttData.AAGUID), synced: o.AuthData.Flags.HasBackupEligible(), was: was,
+	}
 	if protocol.AttestationFormat(o.Format) != protocol.AttestationFormatCompound {
 		return v.judgeOne(ctx, s, o.AttStatement)
 	}
@@ -107,6 +114,9 @@ var typeNames = map[string]string{
 
 func (v *Verifier) judgeOne(ctx context.Context, s statement, att map[string]any) Attestation {
 	a := Attestation{Format: s.format, Type: typeNames[s.kind], AAGUID: s.aaguid}
+	if s.format == string(protocol.AttestationFormatFIDOUniversalSecondFactor) {
+		s.aaguid = AAGUID{} // its signature does not cover one: the attestation key says which model it is
+	}
 	switch a.Type {
 	case "none":
 		a.Trust = None
@@ -155,10 +165,11 @@ func (v *Verifier) judgeOne(ctx context.Context, s statement, att map[string]any
 		}
 	}
 	if s.format == string(protocol.AttestationFormatAndroidKey) && a.Trust > Untrusted {
-		v.byAndroid(ctx, &a, s.chain, m != nil && led && !m.Stale)
+		v.byAndroid(ctx, &a, s, m != nil && led && !m.Stale)
 	}
-	if s.synced && a.Trust >= Hardware {
-		a.lower(Hardware, reasonSynced) // the model is genuine, and the passkey does not stay in it: no proof of this device
+	if s.synced && a.Trust >= Hardware { // the model is genuine, and the passkey does not stay in it: no proof of this device
+		a.Strength = min(a.Strength, attest.Software)
+		a.lower(Hardware, reasonSynced)
 	}
 	if a.Trust == Certified && a.Checked&attest.CheckedStatus == 0 {
 		a.Trust = Hardware
@@ -212,10 +223,22 @@ func (v *Verifier) byModel(a *Attestation, m *Model, s statement) {
 
 var oidKeyDescription = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 1, 17}
 
-// byAndroid adds what go-webauthn leaves out for Android's keys: Google's list of revoked certificates, where the key is,
-// and whether the telephone runs what its maker ships.
-func (v *Verifier) byAndroid(ctx context.Context, a *Attestation, chain []*x509.Certificate, status bool) {
+// byAndroid adds what go-webauthn leaves out for Android's keys: Google's rules for chains, its list of revoked
+// certificates, where the key is, and whether the telephone runs what its maker ships.
+func (v *Verifier) byAndroid(ctx context.Context, a *Attestation, s statement, status bool) {
+	chain := s.chain
 	a.Checked &^= attest.CheckedStatus
+	if described(chain[1:]) {
+		a.Strength = attest.None
+		a.lower(Untrusted, reasonChain) // signed by an app's key, not by an authority
+		return
+	}
+	// What telephones renew was valid when a passkey was made, or it was not; it need not be for ever.
+	if s.was == nil && v.androidExpired(chain) || s.was != nil && slices.Contains(s.was.Reasons, reasonExpired) {
+		a.Strength = attest.Software
+		a.lower(Software, reasonExpired)
+		return
+	}
 	if v.revocations == nil {
 		a.Reasons = append(a.Reasons, reasonUnchecked)
 	} else {
@@ -238,27 +261,62 @@ func (v *Verifier) byAndroid(ctx context.Context, a *Attestation, chain []*x509.
 	if a.Authentic && !status {
 		a.Checked &^= attest.CheckedStatus
 	}
-	for _, e := range chain[0].Extensions {
-		if !e.Id.Equal(oidKeyDescription) {
-			continue
-		}
-		d, err := androidkey.ParseKeyDescription(e.Value)
-		root := (*androidkey.RootOfTrust)(nil)
-		if err == nil {
-			root = d.Hardware.RootOfTrust
-		}
-		switch {
-		case err != nil, d.AttestationLevel < androidkey.LevelTEE, d.KeyMintLevel < androidkey.LevelTEE:
-			a.Strength = attest.Software
-			a.lower(Software, reasonModel)
-		case root != nil && (!root.Locked || root.State != androidkey.BootVerified):
-			a.Strength = attest.Software
-			a.lower(Software, reasonBoot)
-		case d.KeyMintLevel == androidkey.LevelStrongBox && d.AttestationLevel == androidkey.LevelStrongBox:
-			a.Strength = attest.SecureElement
-		default:
-			a.Strength = attest.TEE
-		}
-		return
+	strength, google, reason := keystore(chain[0])
+	a.Strength = strength
+	switch {
+	case reason != "":
+		a.lower(Software, reason)
+	case a.Authentic && !google:
+		a.Authentic, a.Model, a.Level = false, "", NotCertified
+		a.lower(Hardware, reasonModel)
 	}
+}
+
+// playServices is the app that is the passkey authenticator of Android, and the SHA-256 of its signer. Every app may have
+// keys attested, for what challenge it likes, and sign any authenticator data with them: only of this one's an AAGUID is more
+// than a claim.
+const playServices = "com.google.android.gms"
+
+var playSigner = []byte("\xf0\xfd\x6c\x5b\x41\x0f\x25\xcb\x25\xc3\xb5\x33\x46\xc8\x97\x2f\xae\x30\xf8\xee\x74\x11\xdf\x91\x04\x80\xad\x6b\x2d\x60\xdb\x83")
+
+// keystore reads what a key's certificate says of where it lives, and whether Google's authenticator has made it. The reason
+// is empty unless it lives nowhere safe.
+func keystore(leaf *x509.Certificate) (strength attest.Strength, google bool, reason string) {
+	i := slices.IndexFunc(leaf.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidKeyDescription) })
+	if i < 0 {
+		return attest.Software, false, reasonModel
+	}
+	d, err := androidkey.ParseKeyDescription(leaf.Extensions[i].Value)
+	if err != nil || d.AttestationLevel < androidkey.LevelTEE || d.KeyMintLevel < androidkey.LevelTEE {
+		return attest.Software, false, reasonModel
+	}
+	if root := d.Hardware.RootOfTrust; root == nil || !root.Locked || root.State != androidkey.BootVerified {
+		return attest.Software, false, reasonBoot
+	}
+	if app := d.Software.Application; app != nil {
+		google = slices.ContainsFunc(app.Packages, func(p androidkey.Package) bool { return p.Name == playServices }) && len(app.Signers) > 0 &&
+			!slices.ContainsFunc(app.Signers, func(s []byte) bool { return !bytes.Equal(s, playSigner) })
+	}
+	if d.KeyMintLevel == androidkey.LevelStrongBox && d.AttestationLevel == androidkey.LevelStrongBox {
+		return attest.SecureElement, google, ""
+	}
+	return attest.TEE, google, ""
+}
+
+// described reports whether any of the certificates describes a key of the keystore.
+func described(certs []*x509.Certificate) bool {
+	return slices.ContainsFunc(certs, func(c *x509.Certificate) bool {
+		return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidKeyDescription) })
+	})
+}
+
+// androidExpired reports whether a chain is over by Google's rules, which package androidkey knows: those of the factory
+// never are, and what telephones renew is. go-webauthn takes every chain for one of the factory.
+func (v *Verifier) androidExpired(chain []*x509.Certificate) bool {
+	ders := make([][]byte, len(chain))
+	for i, c := range chain {
+		ders[i] = c.Raw
+	}
+	_, err := v.android.Chain(ders)
+	return errors.Is(err, attest.ErrExpired)
 }

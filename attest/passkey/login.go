@@ -117,7 +117,7 @@ func (v *Verifier) Recheck(ctx context.Context, c *Credential) (now Attestation,
 	if err != nil {
 		return was, was.Trust == Revoked
 	}
-	now = v.judge(ctx, object)
+	now = v.judge(ctx, object, &was)
 	if now.Trust == Unknown && was.Trust > Unknown {
 		// The source is gone or has dropped the model: it was vouched for once, and is not any more, which is no accusation.
 		now.Authentic = false

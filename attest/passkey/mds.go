@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +69,7 @@ type MDS struct {
 	current atomic.Pointer[blob]
 	state   atomic.Pointer[MDSStatus]
 
-	refreshing sync.Mutex // one refresh at a time
+	refreshing chan struct{} // of capacity 1: one refresh at a time
 }
 
 var _ TrustSource = (*MDS)(nil)
@@ -89,7 +88,7 @@ type MDSStatus struct {
 
 // NewMDS makes an MDS without a BLOB. Load gives it one from a file, Refresh and Run fetch it.
 func NewMDS(opts *MDSOptions) (*MDS, error) {
-	m := &MDS{}
+	m := &MDS{refreshing: make(chan struct{}, 1)}
 	if opts != nil {
 		m.o = *opts
 	}
@@ -209,8 +208,8 @@ func (m *MDS) Status() MDSStatus {
 // a fetched one is, but for the revocation of its signers, which needs the network. A stale BLOB is taken, and the error
 // is ErrBLOBStale then: its chains count, its certifications do not.
 func (m *MDS) Load(raw []byte) error {
-	m.refreshing.Lock()
-	defer m.refreshing.Unlock()
+	m.refreshing <- struct{}{}
+	defer func() { <-m.refreshing }()
 	if int64(len(raw)) > m.o.MaxBytes {
 		return ErrBLOBSize
 	}
@@ -243,10 +242,14 @@ func (m *MDS) take(b *blob, unchecked bool) error {
 // Refresh fetches the BLOB and puts it in use if everything about it is right. An error means that the last good one, if
 // there is one, stays in use. Requests go on meanwhile. It is bounded by MDSOptions.Timeout.
 func (m *MDS) Refresh(ctx context.Context) error {
-	m.refreshing.Lock()
-	defer m.refreshing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, m.o.Timeout)
 	defer cancel()
+	select {
+	case m.refreshing <- struct{}{}:
+		defer func() { <-m.refreshing }()
+	case <-ctx.Done():
+		return fmt.Errorf("passkey: fetching the metadata: another refresh is under way: %w: %w", attest.ErrUnavailable, ctx.Err())
+	}
 	err := m.refresh(ctx)
 	if err != nil {
 		s := *m.state.Load()

@@ -99,7 +99,7 @@ func (v *Verifier) FinishRegistration(ctx context.Context, s Scope, body []byte)
 	if err != nil {
 		return refused(c, attest.Failed, StepAttestation), nil
 	}
-	judged := v.judge(ctx, object)
+	judged := v.judge(ctx, object, nil)
 	if out, step := v.wanted(judged); out != attest.Passed {
 		r := refused(c, out, step)
 		r.Judged = judged

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/vestibule-go/vestibule/attest"
 )
@@ -24,6 +25,9 @@ func (r Response) Empty() bool { return len(r.Credential) == 0 && r.Ticket == ""
 
 // String says nothing of the content.
 func (r Response) String() string { return "passkey.Response" }
+
+// LogValue implements slog.LogValuer with String: structured logs hold none of the evidence either.
+func (r Response) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // Format writes String for every verb, so that no verb prints the evidence.
 func (r Response) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }

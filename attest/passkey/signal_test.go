@@ -85,6 +85,8 @@ func TestSignalRegistration(t *testing.T) {
 		{"certified", (*rig).key, nil, nil, []string{"certified", "registered"}, []risk.Proof{risk.ProofDevice}},
 		{"certified, human by it", (*rig).key, nil, &passkey.SignalOptions{Human: passkey.Hardware},
 			[]string{"certified", "registered"}, []risk.Proof{risk.ProofDevice, risk.ProofHuman}},
+		{"certified model, passkey may be copied", (*rig).key, flags(attesttest.FlagBE|attesttest.FlagBS, 0), &passkey.SignalOptions{Device: passkey.Hardware},
+			[]string{"hardware", "registered"}, nil},
 		{"synced", func(r *rig) *attesttest.Authenticator { return attesttest.SyncedPasskey(r.model.AAGUID) }, nil, nil,
 			[]string{"none", "registered"}, nil},
 		{"synced where hardware is human", func(r *rig) *attesttest.Authenticator { return attesttest.SyncedPasskey(r.model.AAGUID) }, nil,

@@ -38,7 +38,8 @@ type vector struct {
 		Signature         string `json:"signature"`
 	} `json:"authentication"`
 	Facts struct {
-		AAGUID string `json:"aaguid"`
+		AAGUID string   `json:"aaguid"`
+		X5C    []string `json:"x5c"`
 	} `json:"facts"`
 	Expected struct {
 		Ceremony         string    `json:"ceremony"`
@@ -79,6 +80,15 @@ func (v *vector) android(t *testing.T) {
 	r, _ = v.play(t, nil, false)
 	requirePassed(t, r)
 	require.LessOrEqual(t, r.Verdict.Strength(), attest.Software, "an outage locks nobody out and proves nothing")
+	v.revocations = listed{}
+	if renewed := strings.Contains(strings.Join(v.Facts.X5C, ""), "Droid CA"); renewed {
+		late := *v
+		late.Expected.EvaluateAt = v.Expected.EvaluateAt.AddDate(1, 0, 0)
+		r, _ = late.play(t, nil, false)
+		requirePassed(t, r)
+		require.Equal(t, passkey.Software, r.Judged.Trust, "what telephones renew is over a year later")
+		require.Contains(t, r.Judged.Reasons, "expired")
+	}
 	v.revocations = nil
 }
 
@@ -120,7 +130,9 @@ var steps = map[string][]string{
 	"malformed-client-data":    {passkey.StepFormat},
 }
 
-func TestVectors(t *testing.T) {
+func TestVectors(t *testing.T) { eachVector(t, (*vector).run) }
+
+func eachVector(t *testing.T, test func(v *vector, t *testing.T)) {
 	for _, file := range vectorFiles(t, "*.json") {
 		raw, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -138,11 +150,11 @@ func TestVectors(t *testing.T) {
 				if v.Expected.NeedsClock {
 					synctest.Test(t, func(t *testing.T) {
 						time.Sleep(time.Until(v.Expected.EvaluateAt))
-						v.run(t)
+						test(&v, t)
 					})
 					return
 				}
-				v.run(t)
+				test(&v, t)
 			})
 		}
 	}

@@ -2,6 +2,7 @@ package passkey
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -98,6 +99,7 @@ type Verifier struct {
 	editor      CredentialEditor
 	trust       TrustSource
 	revocations androidkey.Revocations
+	android     *androidkey.Verifier // for its walk of chains
 	minLevel    Level
 	o           Options
 	now         func() time.Time
@@ -135,7 +137,12 @@ func New(rp RelyingParty, challenges Challenges, store CredentialStore, opts *Op
 		required = protocol.VerificationPreferred
 	}
 	timeout := webauthn.TimeoutConfig{Timeout: v.o.Timeout, TimeoutUVD: v.o.Timeout}
+	// The walk of chains asks for no app, and judge for the revocation list.
+	browser := []androidkey.App{{Package: "browser", Signers: [][]byte{make([]byte, sha256.Size)}}}
 	var err error
+	if v.android, err = androidkey.New(browser, nil, &androidkey.Options{Now: v.now, SkipRevocation: true}); err != nil {
+		return nil, fmt.Errorf("passkey: chains of Android's keystore: %w", err)
+	}
 	v.web, err = webauthn.New(&webauthn.Config{
 		RPID: rp.ID, RPDisplayName: rp.Name, RPOrigins: v.rp.Origins,
 		RPAllowCrossOrigin: v.o.AllowCrossOrigin, RPTopOrigins: v.o.TopOrigins,

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -270,7 +271,15 @@ func TestTokens(t *testing.T) {
 	require.NoError(t, err)
 	byStranger, err := jose.Sign(payload, stranger, nil)
 	require.NoError(t, err)
-	encrypt := func(alg, enc string, key []byte, zip bool) string {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	good := g.EncryptPlay(signed)
+	parts := strings.Split(good, ".")
+	require.Len(t, parts, 5)
+	headed := func(header string) string {
+		return strings.Join(append([]string{b64.EncodeToString([]byte(header))}, parts[1:]...), ".")
+	}
+	encrypt := func(alg, enc string, key any, zip bool) string {
 		token, err := jose.Encrypt(signed, alg, enc, key, zip)
 		require.NoError(t, err)
 		return string(token)
@@ -291,6 +300,17 @@ func TestTokens(t *testing.T) {
 		{"PBES2", encrypt("PBES2-HS256+A128KW", "A256GCM", aes, false), "decrypt", attest.ErrMalformed},
 		{"A128CBC-HS256", encrypt("A256KW", "A128CBC-HS256", aes, false), "decrypt", attest.ErrMalformed},
 		{"zip", encrypt("A256KW", "A256GCM", aes, true), "decrypt", attest.ErrMalformed},
+		{"RSA-OAEP", encrypt("RSA-OAEP", "A256GCM", &rsaKey.PublicKey, false), "decrypt", attest.ErrMalformed},
+		{"PBES2 with a billion rounds", headed(`{"alg":"PBES2-HS256+A128KW","enc":"A256GCM","p2c":1000000000,"p2s":"AAAA"}`), "decrypt", attest.ErrMalformed},
+		{"critical extension", headed(`{"alg":"A256KW","enc":"A256GCM","crit":["x"],"x":1}`), "decrypt", attest.ErrMalformed},
+		{"key by URL", headed(`{"alg":"A256KW","enc":"A256GCM","jku":"https://example.com/keys"}`), "decrypt", attest.ErrMalformed},
+		{"key in the header", headed(`{"alg":"A256KW","enc":"A256GCM","jwk":{"kty":"oct"}}`), "decrypt", attest.ErrMalformed},
+		{"certificate in the header", headed(`{"alg":"A256KW","enc":"A256GCM","x5c":["AAAA"]}`), "decrypt", attest.ErrMalformed},
+		{"algorithm twice", headed(`{"alg":"dir","alg":"A256KW","enc":"A256GCM"}`), "decrypt", attest.ErrMalformed},
+		{"JSON form", `{"protected":"` + parts[0] + `","encrypted_key":"` + parts[1] + `","iv":"` + parts[2] + `","ciphertext":"` + parts[3] + `","tag":"` + parts[4] + `"}`,
+			"decrypt", attest.ErrMalformed},
+		{"six parts", good + ".AAAA", "decrypt", attest.ErrMalformed},
+		{"tag cut short", good[:len(good)-6], "decrypt", attest.ErrMalformed},
 		{"another key pair", encrypt("A256KW", "A256GCM", other, false), "decrypt", attest.ErrKeyID},
 		{"signed by a stranger", g.EncryptPlay(byStranger), "signature", attest.ErrForged},
 		{"unsigned", g.EncryptPlay(payload), "signature", attest.ErrMalformed},

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/vestibule-go/vestibule/captcha"
+	"github.com/vestibule-go/vestibule/internal/redisend"
 )
 
 // Client is what is needed of a redis client; redis.UniversalClient satisfies it. Process must send the command.
@@ -28,62 +29,54 @@ type Options struct {
 
 // Guard is a captcha.ReplayGuard on Redis. Build it with New. It is safe for concurrent use.
 type Guard struct {
-	client Client
-	opts   Options
+	prefix string
+	send   *redisend.Sender
 }
 
 var _ captcha.ReplayGuard = (*Guard)(nil)
 
 // New makes a guard. It does not connect.
 func New(client Client, opts *Options) (*Guard, error) {
-	o, err := check(client, opts)
+	prefix, send, err := begin(client, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Guard{client, o}, nil
+	return &Guard{prefix, send}, nil
 }
 
-func check(client Client, opts *Options) (Options, error) {
+// maxPending bounds how many calls may be waiting at once on a client that does not end them with their context.
+const maxPending = 1024
+
+func begin(client Client, opts *Options) (prefix string, send *redisend.Sender, err error) {
 	var o Options
 	if opts != nil {
 		o = *opts
-	}
-	if client == nil {
-		return o, errors.New("captcharedis: no client; give a *redis.Client or a *redis.ClusterClient")
 	}
 	if o.Prefix == "" {
 		o.Prefix = "captcha:"
 	}
 	if len(o.Prefix) > 128 {
-		return o, errors.New("captcharedis: the prefix is longer than 128 bytes")
+		return "", nil, errors.New("captcharedis: the prefix is longer than 128 bytes")
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 100 * time.Millisecond
 	}
 	if o.Timeout < 0 {
-		return o, fmt.Errorf("captcharedis: Timeout is %v; it must be positive, or 0 for 100 ms", o.Timeout)
+		return "", nil, fmt.Errorf("captcharedis: Timeout is %v; it must be positive, or 0 for 100 ms", o.Timeout)
 	}
-	return o, nil
+	send, err = redisend.New(client, redisend.Options{Timeout: o.Timeout, MaxPending: maxPending})
+	if err != nil {
+		return "", nil, fmt.Errorf("captcharedis: %w", err)
+	}
+	return o.Prefix, send, nil
 }
-
-// once is a command that go-redis does not send again by itself.
-type once struct{ redis.Cmder }
-
-// NoRetry tells go-redis that sending twice is not the same as sending once.
-func (once) NoRetry() bool { return true }
 
 // Spend implements captcha.ReplayGuard.
 func (g *Guard) Spend(ctx context.Context, key captcha.ReplayKey, ttl time.Duration) (bool, error) {
 	if ttl <= 0 {
 		return false, errors.New("captcharedis: a replay mark needs a positive lifetime")
 	}
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.opts.Timeout)
-	defer cancel()
-	cmd := redis.NewCmd(ctx, "set", g.name(key), "1", "nx", "px", max(1, ttl.Milliseconds()))
-	err := g.client.Process(ctx, once{cmd})
+	_, err := g.send.Do(ctx, "set", g.name(key), "1", "nx", "px", max(1, ttl.Milliseconds()))
 	switch {
 	case errors.Is(err, redis.Nil):
 		return false, nil
@@ -95,37 +88,36 @@ func (g *Guard) Spend(ctx context.Context, key captcha.ReplayKey, ttl time.Durat
 
 // Spent implements captcha.ReplayGuard.
 func (g *Guard) Spent(ctx context.Context, key captcha.ReplayKey) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.opts.Timeout)
-	defer cancel()
-	cmd := redis.NewIntCmd(ctx, "exists", g.name(key))
-	if err := g.client.Process(ctx, cmd); err != nil {
+	v, err := g.send.Do(ctx, "exists", g.name(key))
+	if err != nil {
 		return false, fmt.Errorf("captcharedis: asking for a mark: %w", err)
 	}
-	return cmd.Val() > 0, nil
+	n, ok := v.(int64)
+	if !ok {
+		return false, fmt.Errorf("captcharedis: asking for a mark: Redis answered %T", v)
+	}
+	return n > 0, nil
 }
 
 func (g *Guard) name(key captcha.ReplayKey) string {
-	return g.opts.Prefix + "m:" + hex.EncodeToString(key[:])
+	return g.prefix + "m:" + hex.EncodeToString(key[:])
 }
 
 // References is a captcha.References on Redis. Build it with NewReferences. It is safe for concurrent use.
 type References struct {
-	client Client
-	opts   Options
+	prefix string
+	send   *redisend.Sender
 }
 
 var _ captcha.References = (*References)(nil)
 
 // NewReferences makes a store of references. It does not connect.
 func NewReferences(client Client, opts *Options) (*References, error) {
-	o, err := check(client, opts)
+	prefix, send, err := begin(client, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &References{client, o}, nil
+	return &References{prefix, send}, nil
 }
 
 // Keep implements captcha.References.
@@ -133,10 +125,8 @@ func (r *References) Keep(ctx context.Context, assessment, reference string, ttl
 	if ttl <= 0 || assessment == "" || len(assessment)+len(reference) > 1024 {
 		return errors.New("captcharedis: a reference needs a name, a positive lifetime and at most 1 KiB")
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
-	defer cancel()
-	cmd := redis.NewStatusCmd(ctx, "set", r.name(assessment), reference, "px", max(1, ttl.Milliseconds()))
-	if err := r.client.Process(ctx, cmd); err != nil {
+	_, err := r.send.Do(ctx, "set", r.name(assessment), reference, "px", max(1, ttl.Milliseconds()))
+	if err != nil {
 		return fmt.Errorf("captcharedis: keeping a reference: %w", err)
 	}
 	return nil
@@ -144,20 +134,21 @@ func (r *References) Keep(ctx context.Context, assessment, reference string, ttl
 
 // Find implements captcha.References.
 func (r *References) Find(ctx context.Context, assessment string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
-	defer cancel()
-	cmd := redis.NewStringCmd(ctx, "get", r.name(assessment))
-	err := r.client.Process(ctx, cmd)
+	v, err := r.send.Do(ctx, "get", r.name(assessment))
 	if errors.Is(err, redis.Nil) {
 		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("captcharedis: finding a reference: %w", err)
 	}
-	return cmd.Val(), nil
+	reference, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("captcharedis: finding a reference: Redis answered %T", v)
+	}
+	return reference, nil
 }
 
 func (r *References) name(assessment string) string {
 	sum := sha256.Sum256([]byte(assessment))
-	return r.opts.Prefix + "r:" + hex.EncodeToString(sum[:])
+	return r.prefix + "r:" + hex.EncodeToString(sum[:])
 }

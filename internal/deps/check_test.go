@@ -36,13 +36,13 @@ risk/cases/cases.go                   ~/risk
 ratelimit/gcra.go                     ~/risk/keyed ~/internal/clientip
 ratelimit/signal.go                   ~/risk ~/risk/keyed
 ratelimit/limiter_test.go             testing ~/ratelimit ~/ratelimit/ratelimittest ~/risk ~/risk/risktest ~/risk/riskhttp
-ratelimit/ratelimitredis/store.go     github.com/redis/go-redis/v9 ~/ratelimit
+ratelimit/ratelimitredis/store.go     github.com/redis/go-redis/v9 ~/ratelimit ~/internal/redisend
 ratelimit/ratelimitredis/store_test.go testing github.com/redis/go-redis/v9 ~/internal/redistest ~/ratelimit/ratelimittest
 ratelimit/ratelimittest/suite.go      testing github.com/stretchr/testify/require ~/ratelimit
 captcha/turnstile.go                  net/http
 captcha/signal.go                     ~/risk
 captcha/argon/argon.go                golang.org/x/crypto/argon2 ~/captcha
-captcha/captcharedis/store.go         github.com/redis/go-redis/v9 ~/captcha
+captcha/captcharedis/store.go         ~/captcha ~/internal/redisend
 captcha/captchatest/fake.go           testing ~/captcha ~/captcha/argon
 fingerprint/ipintel/db.go             github.com/oschwald/maxminddb-golang/v2 github.com/gaissmai/bart
 fingerprint/ipintel/signal.go         ~/risk
@@ -69,6 +69,7 @@ examples/signup/main.go               net/http github.com/redis/go-redis/v9 ~/ri
 examples/signup/page/page.go          embed
 examples/signup/main_test.go          testing ~/phone
 internal/jose/jose.go                 github.com/lestrrat-go/jwx/v2/jwt
+internal/redisend/sender.go           github.com/redis/go-redis/v9
 internal/redistest/redis.go           testing github.com/redis/go-redis/v9
 internal/clientip/ip.go               net/netip
 internal/canonjson/json.go            ~/internal/clientip

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vestibule-go/vestibule/internal/redisend"
 	"github.com/vestibule-go/vestibule/risk"
 )
 
@@ -60,7 +61,7 @@ func (o *Options) withDefaults() (Options, error) {
 // Flows is a risk.FlowStore on Redis. It is safe for concurrent use.
 type Flows struct {
 	prefix string
-	send   *sender
+	send   *redisend.Sender
 }
 
 var _ risk.FlowStore = (*Flows)(nil)
@@ -73,7 +74,7 @@ func NewFlows(client Processor, opts *Options) (*Flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	send, err := newSender(client, o.Timeout, o.MaxPending)
+	send, err := newSender(client, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +92,12 @@ const (
 )
 
 var (
-	updateScript = newScript(`
+	updateScript = redisend.NewScript(`
 local s=redis.call('GET',KEYS[1])
 if not s or #s<10 or s:sub(1,9)~=ARGV[1] then return 0 end
 redis.call('SET',KEYS[1],ARGV[2],'XX','KEEPTTL')
 return 1`)
-	spendScript = newScript(`
+	spendScript = redisend.NewScript(`
 local s=redis.call('GET',KEYS[1])
 if not s then return 0 end
 if #s<10 or s:byte(1)~=1 then return redis.error_reply('ERR not a flow') end
@@ -143,7 +144,7 @@ func (f *Flows) Create(ctx context.Context, key string, state []byte, ttl time.D
 		return fmt.Errorf("riskredis: a flow's time to live is %v, must be positive", ttl)
 	}
 	ms := int64((ttl + time.Millisecond - 1) / time.Millisecond)
-	_, err := f.send.do(ctx, "set", f.key(key), encode(1, false, state), "px", ms, "nx")
+	_, err := f.send.Do(ctx, "set", f.key(key), encode(1, false, state), "px", ms, "nx")
 	if errors.Is(err, redis.Nil) {
 		return risk.ErrFlowExists
 	}
@@ -152,7 +153,7 @@ func (f *Flows) Create(ctx context.Context, key string, state []byte, ttl time.D
 
 // Load implements risk.FlowStore.
 func (f *Flows) Load(ctx context.Context, key string) (risk.FlowRecord, bool, error) {
-	v, err := f.send.do(ctx, "get", f.key(key))
+	v, err := f.send.Do(ctx, "get", f.key(key))
 	if errors.Is(err, redis.Nil) {
 		return risk.FlowRecord{}, false, nil
 	}
@@ -170,13 +171,13 @@ func (f *Flows) Load(ctx context.Context, key string) (risk.FlowRecord, bool, er
 // Update implements risk.FlowStore.
 func (f *Flows) Update(ctx context.Context, key string, version uint64, state []byte, spent bool) (bool, error) {
 	old := encode(version, false, nil)[:9]
-	ok, err := f.send.run(ctx, updateScript, f.key(key), old, encode(version+1, spent, state))
+	ok, err := holds(ctx, f.send, updateScript, f.key(key), old, encode(version+1, spent, state))
 	return ok, wrap("update a flow", err)
 }
 
 // Spend implements risk.FlowStore.
 func (f *Flows) Spend(ctx context.Context, key string) (bool, error) {
-	ok, err := f.send.run(ctx, spendScript, f.key(key))
+	ok, err := holds(ctx, f.send, spendScript, f.key(key))
 	return ok, wrap("spend a flow", err)
 }
 

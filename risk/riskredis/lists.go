@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/vestibule-go/vestibule/internal/redisend"
 )
 
 // Lists keeps the entries of emergency deny and allow lists: it is an identity.ListStore. A tenant's entries are one hash
@@ -20,7 +20,7 @@ import (
 // Lists is safe for concurrent use.
 type Lists struct {
 	prefix string
-	send   *sender
+	send   *redisend.Sender
 }
 
 // MaxListEntries is the most entries of a tenant. Put fails beyond it: an emergency list never forgets by itself what has
@@ -36,7 +36,7 @@ func NewLists(client Processor, opts *Options) (*Lists, error) {
 	if err != nil {
 		return nil, err
 	}
-	send, err := newSender(client, o.Timeout, o.MaxPending)
+	send, err := newSender(client, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ local now=t[1]*1000+math.floor(t[2]/1000)
 var (
 	// Expired fields go with each write to a small hash, and with one write in 64 to a large one, so that filling a list
 	// does not read all of it each time.
-	listPut = newScript(luaNow + `
+	listPut = redisend.NewScript(luaNow + `
 local x,most=tonumber(ARGV[3]),tonumber(ARGV[4])
 if x<=now then redis.call('HDEL',KEYS[1],ARGV[1]) return 1 end
 local n=redis.call('HLEN',KEYS[1])
@@ -73,19 +73,19 @@ redis.call('HSET',KEYS[1],ARGV[1],ARGV[2])
 local left=redis.call('PTTL',KEYS[1])
 if left<0 or now+left<x then redis.call('PEXPIREAT',KEYS[1],ARGV[3]) end
 return 1`)
-	listRemove = newScript(luaNow + `
+	listRemove = redisend.NewScript(luaNow + `
 local v=redis.call('HGET',KEYS[1],ARGV[1])
 if not v then return 0 end
 redis.call('HDEL',KEYS[1],ARGV[1])
 if tonumber(v:sub(1,16))<=now then return 0 end
 return 1`)
-	listFind = newScript(luaNow + `
+	listFind = redisend.NewScript(luaNow + `
 local out={}
 for _,v in ipairs(redis.call('HMGET',KEYS[1],unpack(ARGV))) do
  if v and tonumber(v:sub(1,16))>now then out[#out+1]=v end
 end
 return out`)
-	listAll = newScript(luaNow + `
+	listAll = redisend.NewScript(luaNow + `
 local out,most={},tonumber(ARGV[1])
 local all=redis.call('HGETALL',KEYS[1])
 for i=2,#all,2 do
@@ -104,7 +104,7 @@ func (l *Lists) key(tenant string) string {
 // Put implements identity.ListStore. It fails with ErrListFull.
 func (l *Lists) Put(ctx context.Context, tenant, key string, record []byte, expires time.Time) error {
 	ms := min(max(expires.UnixMilli(), 0), 1e15)
-	ok, err := l.send.run(ctx, listPut, l.key(tenant), key, fmt.Sprintf("%016d%s", ms, record), ms, MaxListEntries)
+	ok, err := holds(ctx, l.send, listPut, l.key(tenant), key, fmt.Sprintf("%016d%s", ms, record), ms, MaxListEntries)
 	if err == nil && !ok {
 		return ErrListFull
 	}
@@ -113,7 +113,7 @@ func (l *Lists) Put(ctx context.Context, tenant, key string, record []byte, expi
 
 // Remove implements identity.ListStore.
 func (l *Lists) Remove(ctx context.Context, tenant, key string) (bool, error) {
-	ok, err := l.send.run(ctx, listRemove, l.key(tenant), key)
+	ok, err := holds(ctx, l.send, listRemove, l.key(tenant), key)
 	return ok, wrap("remove an entry", err)
 }
 
@@ -146,12 +146,8 @@ func (l *Lists) All(ctx context.Context, tenant string, most int) ([][]byte, err
 }
 
 // records runs a script that answers with fields' values.
-func (l *Lists) records(ctx context.Context, sc *script, tenant string, args ...any) ([][]byte, error) {
-	key := l.key(tenant)
-	v, err := l.send.do(ctx, append([]any{"evalsha", sc.sha, 1, key}, args...)...)
-	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-		v, err = l.send.do(ctx, append([]any{"eval", sc.text, 1, key}, args...)...)
-	}
+func (l *Lists) records(ctx context.Context, sc *redisend.Script, tenant string, args ...any) ([][]byte, error) {
+	v, err := run(ctx, l.send, sc, l.key(tenant), args...)
 	if err != nil {
 		return nil, err
 	}
