@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vestibule-go/vestibule/fingerprint/ipintel"
+	"github.com/vestibule-go/vestibule/risk"
 )
 
 // openAddresses loads what is known about addresses: databases in MaxMind DB format, and lists. A list is "FILE", of
@@ -69,15 +70,15 @@ func openAddresses(ctx context.Context, geo, feeds []string, now func() time.Tim
 }
 
 // newAddress says what the visitor's address is, where the server was given data to know it by.
-func newAddress(s settings) (*provider, error) {
-	if s.intel == nil {
+func newAddress(o *options) (*provider, error) {
+	if o.Intel == nil {
 		return nil, nil
 	}
-	signal, err := ipintel.NewSignal(s.intel, nil)
+	signal, err := ipintel.NewSignal(o.Intel, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &provider{signal: signal}, nil
+	return &provider{signals: []risk.Signal{signal}}, nil
 }
 
 // files collects a flag that may be given several times.

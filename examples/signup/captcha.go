@@ -3,33 +3,30 @@ package main
 import (
 	"github.com/vestibule-go/vestibule/captcha"
 	"github.com/vestibule-go/vestibule/risk"
-	"github.com/vestibule-go/vestibule/risk/keyed"
 )
 
 // newCaptcha asks for a proof of work, which the script solves in the page, or for the CAPTCHA of the vendor the flags
-// name: the proof of work then stands in while the vendor's service is down. Instances share the
-// key and the replay guard; without -redis each process makes its own.
-func newCaptcha(s settings) (*provider, error) {
+// name: the proof of work then stands in while the vendor's service is down.
+func newCaptcha(o *options) (*provider, error) {
 	var guard captcha.ReplayGuard
-	secret := captcha.Secret(keyed.NewSecret())
-	if s.shared != nil {
-		guard, secret = s.shared.guard, captcha.Secret(s.shared.key("captcha"))
+	if o.Shared != nil {
+		guard = o.Shared.guard
 	} else {
-		memory, err := captcha.NewMemoryGuard(&captcha.MemoryGuardOptions{Now: s.now, MaxMarks: 100_000})
+		memory, err := captcha.NewMemoryGuard(&captcha.MemoryGuardOptions{Now: o.Now, MaxMarks: 100_000})
 		if err != nil {
 			return nil, err
 		}
 		guard = memory
 	}
-	keys := captcha.Keys{Current: captcha.Key{Secret: secret}}
-	pow, err := captcha.NewPoW(keys, guard, &captcha.PoWOptions{Now: s.now, Steps: s.difficulty})
+	keys := captcha.Keys{Current: captcha.Key{Secret: o.Shared.key("captcha")}}
+	pow, err := captcha.NewPoW(keys, guard, &captcha.PoWOptions{Now: o.Now, Steps: o.Difficulty})
 	if err != nil {
 		return nil, err
 	}
 	var verifier captcha.Provider = pow
-	if s.vendor != nil {
-		members := []captcha.Member{{Provider: s.vendor.provider, Weight: 1}, {Provider: pow}} // weight 0: when nobody else can
-		verifier, err = captcha.NewOrchestrator(members, keys, guard, &captcha.OrchestratorOptions{Now: s.now})
+	if o.Vendor != nil {
+		members := []captcha.Member{{Provider: o.Vendor.provider, Weight: 1}, {Provider: pow}} // weight 0: when nobody else can
+		verifier, err = captcha.NewOrchestrator(members, keys, guard, &captcha.OrchestratorOptions{Now: o.Now})
 		if err != nil {
 			return nil, err
 		}
@@ -39,9 +36,9 @@ func newCaptcha(s settings) (*provider, error) {
 		return nil, err
 	}
 	return &provider{
-		signal: signal,
-		attach: func(f fields, a *risk.Attempt) { risk.Attach(a, captcha.Response{Token: f["captcha"]}) },
-		script: "/captcha.js",
-		serve:  captcha.Script(),
+		signals: []risk.Signal{signal},
+		attach:  func(f fields, a *risk.Attempt) { risk.Attach(a, captcha.Response{Token: f["captcha"]}) },
+		script:  "/captcha.js",
+		serve:   captcha.Script(),
 	}, nil
 }

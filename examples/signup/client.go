@@ -3,10 +3,11 @@ package main
 import (
 	"github.com/vestibule-go/vestibule/fingerprint/ja4"
 	"github.com/vestibule-go/vestibule/fingerprint/useragent"
+	"github.com/vestibule-go/vestibule/risk"
 )
 
 // newHeaders tells browsers from programs by their headers.
-func newHeaders(settings) (*provider, error) {
+func newHeaders(*options) (*provider, error) {
 	checker, err := useragent.New(nil)
 	if err != nil {
 		return nil, err
@@ -15,18 +16,14 @@ func newHeaders(settings) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &provider{signal: signal}, nil
+	return &provider{signals: []risk.Signal{signal}}, nil
 }
 
 // newHello tells them by the beginning of TLS, where the server speaks it (-tls).
-func newHello(settings) (*provider, error) {
+func newHello(*options) (*provider, error) {
 	signal, err := ja4.NewSignal(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &provider{signal: signal, collect: ja4.Collector(nil)}, nil
+	return &provider{signals: []risk.Signal{signal}, collect: ja4.Collector(nil)}, nil
 }
-
-// toyPoints make programs that say what they are cost little here: this example is there to be played with by curl and
-// browsers without a window. A real site leaves them as they are.
-func toyPoints() map[string]int { return map[string]int{"ua.tool": 2, "ua.automation": 2} }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,24 +15,10 @@ import (
 
 // TestOverTLS starts the program with -tls: a Go program that calls itself Chrome is found out by its hello.
 func TestOverTLS(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	log := &logged{}
-	done := make(chan error, 1)
-	go func() { done <- run(ctx, []string{"-tls", "-addr", "127.0.0.1:0"}, log) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-done)
-	})
-	var url string
-	require.Eventually(t, func() bool {
-		found := regexp.MustCompile(`https://127\.0\.0\.1:\d+/`).FindString(log.String())
-		url = found
-		return found != ""
-	}, 20*time.Second, time.Millisecond)
-
+	url, log := serving(t, io.Discard, "-tls")
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"api/signup", strings.NewReader(`{"email":"ann@example.com"}`))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/signup", strings.NewReader(`{"email":"ann@example.com"}`))
 	require.NoError(t, err)
 	r.Header = fingerprinttest.Go().Header
 	r.Header.Set("Content-Type", "application/json")

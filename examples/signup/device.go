@@ -11,12 +11,22 @@ import (
 )
 
 // newVelocity counts what was seen together: devices, addresses, accounts, telephone numbers.
-func newVelocity(s settings) (*provider, error) {
-	store, err := fingerprint.NewMemory(&fingerprint.MemoryOptions{Now: s.now})
+func newVelocity(o *options) (*provider, error) {
+	var store fingerprint.Store
+	if o.Shared != nil {
+		store = o.Shared.sightings
+	} else {
+		memory, err := fingerprint.NewMemory(&fingerprint.MemoryOptions{Now: o.Now})
+		if err != nil {
+			return nil, err
+		}
+		store = memory
+	}
+	ring, err := keyed.New([]keyed.Key{{ID: "s", Secret: o.Shared.key("sightings")}}, &keyed.Options{Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
-	sightings, err := fingerprint.NewSightings(store, &fingerprint.SightingsOptions{Now: s.now})
+	sightings, err := fingerprint.NewSightings(store, &fingerprint.SightingsOptions{Ring: ring, Timeout: patience, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -24,18 +34,18 @@ func newVelocity(s settings) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &provider{signal: signal}, nil
+	return &provider{signals: []risk.Signal{signal}}, nil
 }
 
 // newDevice keeps a device id in browsers whose visitor has agreed to it: the page asks everybody. Who says no, or
-// nothing, loses nothing. The key is made anew by each process; a real site keeps it.
-func newDevice(s settings) (*provider, error) {
-	ring, err := keyed.New([]keyed.Key{{ID: "a", Secret: keyed.NewSecret()}}, &keyed.Options{Now: s.now})
+// nothing, loses nothing.
+func newDevice(o *options) (*provider, error) {
+	ring, err := keyed.New([]keyed.Key{{ID: "a", Secret: o.Shared.key("device")}}, &keyed.Options{Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
 	devices, err := fingerprint.NewDevices(ring, fingerprint.AskEverybody, &fingerprint.DevicesOptions{
-		Now: s.now, InsecureCookies: !s.tls,
+		Now: o.Now, InsecureCookies: !o.TLS,
 	})
 	if err != nil {
 		return nil, err
@@ -45,7 +55,7 @@ func newDevice(s settings) (*provider, error) {
 		return nil, err
 	}
 	return &provider{
-		signal:  signal,
+		signals: []risk.Signal{signal},
 		collect: devices.Collect,
 		attach:  func(f fields, a *risk.Attempt) { devices.Report(a, []byte(f["device"])) },
 		inputs: func() template.HTML {

@@ -12,7 +12,7 @@ import (
 // fields is what a client sent: flat texts by name. It is untrusted.
 type fields map[string]string
 
-const mostBody = 32 << 10
+const mostBody = 64 << 10 // attestations of passkeys are large
 
 // readFields reads a JSON object of texts, or the form of a browser without scripts, which it leaves parsed for the
 // guard.
@@ -51,6 +51,9 @@ func (f fields) fault() string {
 	}
 	if p := f["phone"]; p != "" && (p[0] != '+' || len(p) < 8 || len(p) > 24 || strings.Trim(p[1:], "0123456789 ()-") != "") {
 		return "Please enter the mobile number with + and the country code, or leave it empty."
+	}
+	if kind := f["kind"]; kind != "" && kind != business {
+		return "Please choose a kind of account that is on offer."
 	}
 	return ""
 }

@@ -9,23 +9,19 @@ import (
 
 // newForm watches the form itself: a field people do not see, and the time between showing and sending. Clients of the
 // bare API lack the stamp, which costs them a few points.
-func newForm(s settings) (*provider, error) {
-	var secret []byte // nil: this process's own
-	if s.shared != nil {
-		secret = s.shared.key("form")
-	}
+func newForm(o *options) (*provider, error) {
 	signal, err := riskhttp.NewFormSignal(&riskhttp.FormOptions{
-		Secret:    secret,
+		Secret:    o.Shared.key("form"),
 		Always:    func(a *risk.Attempt) bool { return a.Event == risk.SignUp },
 		TrapClass: "away",
-		Now:       s.now,
+		Now:       o.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	trap, stamp := signal.FieldNames()
 	return &provider{
-		signal: signal,
+		signals: []risk.Signal{signal},
 		attach: func(f fields, a *risk.Attempt) {
 			risk.Attach(a, riskhttp.FormEvidence{Trapped: f[trap] != "", Stamp: f[stamp]})
 		},

@@ -4,9 +4,18 @@
 //	go run ./examples/signup
 //
 // A clean visitor is let in at once. From the sixth sign-up of one address in a minute a proof of work is asked for,
-// which the page solves; who goes on without one is banned. The log shows each assessment with its reasons.
+// which the page solves; who goes on without one is banned. Business accounts, and visitors who look worse, confirm a
+// phone number: the code stands in the log. Who looks worse still may show a passkey. The log has each assessment with
+// its reasons.
 //
-// Each provider is wired in a file of its own (limits.go, captcha.go, form.go, address.go, email.go) and listed in providers.go.
+//	redis-server --port 6380 &
+//	go run ./examples/signup -redis 127.0.0.1:6380 -addr 127.0.0.1:8080
+//	go run ./examples/signup -redis 127.0.0.1:6380 -addr 127.0.0.1:8081
+//
+// are two instances that share limits, flows, codes and what was seen: a sign-up begun on one is finished on the other.
+//
+// Each provider is wired in a file of its own and listed in providers.go; what the site decides for itself is in
+// policy.go. README.md has the tour.
 package main
 
 import (
@@ -42,71 +51,69 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("signup", flag.ContinueOnError)
 	flags.SetOutput(out)
 	addr := flags.String("addr", "127.0.0.1:8080", "address to listen on")
+	overTLS := flags.Bool("tls", false, "serve https with a certificate made on the spot, which browsers warn of: lets the server see the form of clients' hellos")
 	trust := flags.Bool("insecure-trust-forwarded-for", false,
 		"believe the X-Forwarded-For of any program on this machine: lets curl pretend to be several visitors, and anybody evade every limit")
-	redisAddr := flags.String("redis", "", "`ADDR` of a Redis through which instances share limits, flows and answers; default none")
+	redisAddr := flags.String("redis", "", "`ADDR` of a Redis through which instances share limits, flows, codes and what was seen; none: each keeps its own")
+	codes := flags.String("phone", "log", "who sends codes to phones: `log`, or twilio for a stand-in; both show the codes in the log")
+	metadata := flags.String("metadata", "", "`URL` of FIDO metadata, https://mds3.fidoalliance.org/: lets passkeys in certified hardware prove a device; none: no passkey does")
+	metadataRoot := flags.String("metadata-root", "", "`FILE` with the root of the metadata's signers in PEM; none: the FIDO Alliance's")
 	var geo, feeds files
 	flags.Var(&geo, "geo", "`FILE` in MaxMind DB format that knows countries, networks or anonymizers; may be given again")
 	flags.Var(&feeds, "feed", "`FILE` of addresses that attack, or kind=FILE (tor, vpn, hosting, relay, ...); may be given again")
 	var chosen vendorFlags
 	chosen.add(flags)
-	overTLS := flags.Bool("tls", false, "serve https with a certificate made on the spot, which browsers warn of: lets the server see the form of clients' hellos")
-	codes := flags.String("phone", "off", "verify phone numbers where a challenge asks for it; codes go to the `log`, or to a stand-in for twilio; or off")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	log := newLog(out)
-	intel, err := openAddresses(ctx, geo, feeds, time.Now, log)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the vendor's stand-in
-	whose, err := chosen.start(ctx)
-	if err != nil {
+	defer cancel() // ends what runs beside the server
+
+	log := newLog(out)
+	o := options{Log: log, Now: time.Now, TLS: *overTLS, InsecureTrustForwardedFor: *trust}
+	var err error
+	if o.Intel, err = openAddresses(ctx, geo, feeds, o.Now, log); err != nil {
 		return err
 	}
-	phones, err := newPhoneCodes(*codes, log)
-	if err != nil {
+	if o.Vendor, err = chosen.start(ctx); err != nil {
 		return err
 	}
-	if phones != nil {
-		defer phones.stop()
+	if o.Phone, err = newPhoneService(*codes, log); err != nil {
+		return err
 	}
-	var together *shared
+	defer o.Phone.stop()
+	if o.Trust, err = openMetadata(ctx, *metadata, *metadataRoot, log); err != nil {
+		return err
+	}
 	if *redisAddr != "" {
-		if together, err = openShared(ctx, *redisAddr, log); err != nil {
+		if o.Shared, err = openShared(ctx, *redisAddr, log); err != nil {
 			return err
 		}
-		defer together.client.Close()
-	}
-	handler, err := newServer(options{Shared: together, Log: log, Intel: intel, Vendor: whose, Phone: phones, TLS: *overTLS, InsecureTrustForwardedFor: *trust})
-	if err != nil {
-		return err
+		defer o.Shared.client.Close()
 	}
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err
 	}
-	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !*overTLS {
-		log.Warn("not on loopback: browsers run the proof of work over https or on loopback only, and cookies travel in clear")
-	}
-	if *trust {
-		log.Warn("visitors on this machine choose their own address")
+	defer listener.Close()
+	o.Origin = origin(listener.Addr(), *overTLS)
+	handler, err := newServer(o)
+	if err != nil {
+		return err
 	}
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
+		WriteTimeout:      20 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	serve, scheme := func() error { return server.Serve(listener) }, "http://"
+	serve := func() error { return server.Serve(listener) }
 	if *overTLS {
 		certificate, err := selfMade(time.Now())
 		if err != nil {
@@ -114,9 +121,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
 		wrapped := ja4.Wrap(server, listener)
-		serve, scheme = func() error { return server.ServeTLS(wrapped, "", "") }, "https://"
+		serve = func() error { return server.ServeTLS(wrapped, "", "") }
 	}
-	log.Info("open " + scheme + listener.Addr().String() + "/")
+	if *trust {
+		log.Warn("visitors on this machine choose their own address")
+	}
+	if o.Origin == "" {
+		log.Warn("not on localhost: there are no passkeys, and without -tls no proof of work in browsers, and cookies travel in clear")
+		log.Info("listening", "address", listener.Addr().String())
+	} else {
+		log.Info("open " + o.Origin + "/")
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- serve() }()
 	select {
@@ -127,4 +142,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		defer cancel()
 		return server.Shutdown(ctx)
 	}
+}
+
+// origin is what browsers call the page: by the name of this machine for itself, as passkeys want a name. "" where it has
+// another one, which the server does not know.
+func origin(address net.Addr, overTLS bool) string {
+	a, ok := address.(*net.TCPAddr)
+	if !ok || !a.IP.Equal(net.IPv4(127, 0, 0, 1)) && !a.IP.Equal(net.IPv6loopback) {
+		return ""
+	}
+	scheme := "http"
+	if overTLS {
+		scheme = "https"
+	}
+	return fmt.Sprintf("%s://localhost:%d", scheme, a.Port)
 }

@@ -1,42 +1,41 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"time"
+	"net/url"
 
 	"github.com/vestibule-go/vestibule/phone"
 	"github.com/vestibule-go/vestibule/phone/phonetest"
 	"github.com/vestibule-go/vestibule/phone/twilio"
+	"github.com/vestibule-go/vestibule/ratelimit"
 	"github.com/vestibule-go/vestibule/risk"
 	"github.com/vestibule-go/vestibule/risk/keyed"
 	"github.com/vestibule-go/vestibule/risk/riskhttp"
 )
 
-// phoneCodes is how codes are sent: "log" writes them to the log, "twilio" hands them to a stand-in for Twilio in this
-// process, by the client a real account would use.
-type phoneCodes struct {
-	senders  map[phone.Channel]phone.Sender
-	fakes    phone.Intelligence // nil: nobody looks numbers up
-	stop     func()
-	received *phonetest.Inbox // of the stand-in
+// phoneService is how codes are sent, and numbers looked up.
+type phoneService struct {
+	sender phone.Sender
+	lookup phone.Intelligence // nil: nobody looks numbers up
+	stop   func()
 }
 
-// newPhoneCodes makes what a name of the flag stands for; "" and "off" are nobody, and nil.
-func newPhoneCodes(name string, log *slog.Logger) (*phoneCodes, error) {
+// newPhoneService makes what the flag -phone names: "log" writes codes to the log, "twilio" hands them to a stand-in for
+// Twilio in this process, by the client a real account would use. Both show the codes in the log.
+func newPhoneService(name string, log *slog.Logger) (*phoneService, error) {
 	switch name {
-	case "", "off":
-		return nil, nil
 	case "log":
-		s, err := phone.NewInsecureLogSender(log)
+		sender, err := phone.NewInsecureLogSender(log)
 		if err != nil {
 			return nil, err
 		}
-		return &phoneCodes{senders: map[phone.Channel]phone.Sender{phone.SMS: s, phone.Voice: s}, stop: func() {}}, nil
+		return &phoneService{sender: sender, stop: func() {}}, nil
 	case "twilio":
 		fake := phonetest.NewTwilio(nil)
-		s, err := twilio.NewSender(fake.Credentials(), fake.From(), &twilio.SenderOptions{HTTP: fake.HTTP()})
+		client, err := twilio.NewSender(fake.Credentials(), fake.From(), &twilio.SenderOptions{HTTP: fake.HTTP()})
 		if err != nil {
 			return nil, err
 		}
@@ -48,47 +47,83 @@ func newPhoneCodes(name string, log *slog.Logger) (*phoneCodes, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &phoneCodes{senders: map[phone.Channel]phone.Sender{phone.SMS: s, phone.Voice: s}, fakes: cache, stop: fake.Close, received: fake.Inbox}, nil
+		sender := phone.SenderFunc(func(ctx context.Context, m phone.Message) (phone.Receipt, error) {
+			receipt, err := client.Send(ctx, m)
+			if code, came := fake.Inbox.Code(m.To); err == nil && came {
+				log.InfoContext(ctx, "the stand-in for Twilio has a message", "channel", m.Channel.String(), "to", m.To.String(), "code", string(code))
+			}
+			return receipt, err
+		})
+		return &phoneService{sender: sender, lookup: cache, stop: fake.Close}, nil
 	}
-	return nil, fmt.Errorf("phone codes by %q: want log, twilio or off", name)
+	return nil, fmt.Errorf("-phone %q: want log or twilio", name)
 }
 
-// newPhone verifies numbers by one-time codes, where a challenge asks for it. Nothing is sent before the proof that a
-// person is there.
-func newPhone(s settings) (*provider, error) {
-	if s.phone == nil {
-		return nil, nil
+// phoneCountries are where codes are sent. The page names them.
+var phoneCountries = []string{"DE", "DK", "GB", "NO", "SE", "US"}
+
+// newPhone verifies numbers by one-time codes, where a challenge asks for it, and counts them. Nothing is sent before the
+// proof that a person is there.
+func newPhone(o *options) (*provider, error) {
+	var store interface {
+		phone.Store
+		phone.SightingStore
 	}
-	store, err := phone.NewMemory(&phone.MemoryOptions{Now: s.now, MaxEntries: 100_000})
-	if err != nil {
-		return nil, err
-	}
-	policy, err := phone.NewPolicy([]string{"NO", "SE", "DK", "DE", "GB", "US"}, nil)
-	if err != nil {
-		return nil, err
-	}
-	var keys phone.Keys
-	for _, r := range []**keyed.Ring{&keys.Pepper, &keys.Index} {
-		if *r, err = keyed.New([]keyed.Key{{ID: "p", Secret: keyed.NewSecret()}}, &keyed.Options{Epoch: keyed.NoEpochs}); err != nil {
+	if o.Shared != nil {
+		store = o.Shared.phones
+	} else {
+		memory, err := phone.NewMemory(&phone.MemoryOptions{Now: o.Now, MaxEntries: 100_000})
+		if err != nil {
 			return nil, err
 		}
+		store = memory
 	}
-	verifier, err := phone.NewVerifier(store, policy, s.phone.senders, keys, &phone.Options{Now: s.now, Brand: "Example", Intelligence: s.phone.fakes})
+	policy, err := phone.NewPolicy(phoneCountries, nil)
 	if err != nil {
 		return nil, err
 	}
-	signal, err := phone.NewSignal(verifier, &phone.SignalOptions{
-		Policy: policy, Intelligence: s.phone.fakes, StartPath: "/api/phone/start", CheckPath: "/api/phone/check",
+	ring := func(purpose string) (*keyed.Ring, error) {
+		return keyed.New([]keyed.Key{{ID: "p", Secret: o.Shared.key(purpose)}}, &keyed.Options{Epoch: keyed.NoEpochs})
+	}
+	var keys phone.Keys
+	if keys.Pepper, err = ring("phone pepper"); err != nil {
+		return nil, err
+	}
+	if keys.Index, err = ring("phone index"); err != nil {
+		return nil, err
+	}
+	host := "" // of the page, in the last line of messages: the browser fills the code in there and nowhere else
+	if page, err := url.Parse(o.Origin); err == nil {
+		host = page.Hostname()
+	}
+	senders := map[phone.Channel]phone.Sender{phone.SMS: o.Phone.sender, phone.Voice: o.Phone.sender}
+	verifier, err := phone.NewVerifier(store, policy, senders, keys, &phone.Options{
+		Now: o.Now, Brand: "Example", Origin: host, Intelligence: o.Phone.lookup,
 	})
 	if err != nil {
 		return nil, err
 	}
+	signal, err := phone.NewSignal(verifier, &phone.SignalOptions{
+		Policy: policy, Intelligence: o.Phone.lookup, StartPath: "/api/phone/start", CheckPath: "/api/phone/check",
+	})
+	if err != nil {
+		return nil, err
+	}
+	counts, err := phone.NewCountSignal(store, keys, nil)
+	if err != nil {
+		return nil, err
+	}
+	handlers := &riskhttp.PhoneOptions{OnWrong: func(ctx context.Context, a *risk.Attempt) {
+		guesser := ratelimit.Subject{Event: string(a.Event), IP: a.IP, Phone: string(a.Phone), Session: string(a.Session), Device: a.Device}
+		if err := o.limiter.Report(ctx, guesser, ratelimit.OTPFailed); err != nil {
+			o.Log.Warn("a wrong code could not be counted", "error", err)
+		}
+	}}
 	return &provider{
-		signal: signal,
+		signals: []risk.Signal{signal, counts},
 		mount: func(mux *http.ServeMux, guard *riskhttp.Guard) {
-			opts := &riskhttp.PhoneOptions{Timeout: 15 * time.Second}
-			mux.Handle("POST /api/phone/start", guard.PhoneStartHandler(risk.SignUp, signal, opts))
-			mux.Handle("POST /api/phone/check", guard.PhoneCheckHandler(risk.SignUp, signal, opts))
+			mux.Handle("POST /api/phone/start", guard.PhoneStartHandler(risk.SignUp, signal, handlers))
+			mux.Handle("POST /api/phone/check", guard.PhoneCheckHandler(risk.SignUp, signal, handlers))
 		},
 	}, nil
 }

@@ -9,28 +9,32 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vestibule-go/vestibule/attest/passkey"
 	"github.com/vestibule-go/vestibule/captcha"
 	"github.com/vestibule-go/vestibule/fingerprint/ipintel"
+	"github.com/vestibule-go/vestibule/ratelimit"
 	"github.com/vestibule-go/vestibule/risk"
 	"github.com/vestibule-go/vestibule/risk/riskhttp"
 )
 
-// options of newServer. The zero value means the defaults.
+// options of newServer, which providers are made with. Only Log, Now and Phone are needed.
 type options struct {
-	Log      *slog.Logger // default slog.Default()
-	Now      func() time.Time
-	Accounts accounts // default in memory
-	// Difficulty is the table of the proof of work; default captcha.DefaultSteps.
-	Difficulty []captcha.Step
-	Intel      *ipintel.Intel // what is known about addresses; default nothing
-	// Vendor is whose CAPTCHA is asked for before the proof of work; nil: nobody's.
-	Vendor *vendor
-	Phone  *phoneCodes // how codes are sent to phones; nil: numbers are not verified
-	// TLS says that the server is reached over TLS: its cookies then go no other way.
-	TLS    bool
-	Shared *shared // what instances keep together; nil: nothing
+	Log        *slog.Logger
+	Now        func() time.Time
+	Phone      *phoneService       // how codes are sent to phones
+	Accounts   accounts            // default in memory, or where Shared is
+	Origin     string              // of the page, "http://localhost:8080"; default unknown: no passkeys then
+	Trust      passkey.TrustSource // what vouches for models of authenticators; default nothing
+	Difficulty []captcha.Step      // of the proof of work; default captcha.DefaultSteps
+	Vendor     *vendor             // whose CAPTCHA comes before the proof of work; default nobody's
+	Intel      *ipintel.Intel      // what is known about addresses; default nothing
+	Shared     *shared             // what instances keep together; default nothing
+	TLS        bool                // the server is reached over TLS: its cookies then go no other way
 	// InsecureTrustForwardedFor believes the X-Forwarded-For of whoever connects from loopback.
 	InsecureTrustForwardedFor bool
+
+	limiter *ratelimit.Limiter            // of newLimits
+	wrap    func(risk.Signal) risk.Signal // of tests
 }
 
 // server is the sign-up service.
@@ -45,24 +49,17 @@ type server struct {
 
 // newServer wires the providers into an engine, the engine into a guard, and the guard into a handler.
 func newServer(o options) (http.Handler, error) {
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	if o.Accounts == nil {
-		m, err := newMemoryAccounts(o.Now)
-		if err != nil {
+		var err error
+		if o.Accounts, err = newAccounts(&o); err != nil {
 			return nil, err
 		}
-		o.Accounts = m
 	}
 	s := &server{accounts: o.Accounts, log: o.Log, page: newPages()}
 	mux := http.NewServeMux()
 	var signals []risk.Signal
 	for _, newProvider := range providers {
-		p, err := newProvider(settings{now: o.Now, tls: o.TLS, difficulty: o.Difficulty, intel: o.Intel, vendor: o.Vendor, phone: o.Phone, shared: o.Shared})
+		p, err := newProvider(&o)
 		if err != nil {
 			return nil, err
 		}
@@ -70,14 +67,17 @@ func newServer(o options) (http.Handler, error) {
 			continue
 		}
 		s.providers = append(s.providers, p)
-		signals = append(signals, p.signal)
+		for _, signal := range p.signals {
+			if o.wrap != nil {
+				signal = o.wrap(signal)
+			}
+			signals = append(signals, signal)
+		}
 		if p.script != "" {
 			mux.Handle("GET "+p.script, p.serve)
 		}
 	}
-	spec := risk.DefaultPolicy(signals).Spec()
-	spec.Points = toyPoints()
-	policy, err := risk.NewPolicy(spec)
+	policy, err := newPolicy(signals)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (s *server) signUp(w http.ResponseWriter, r *http.Request) {
 	}
 
 	attempt := s.guard.Attempt(r, risk.SignUp)
-	attempt.Email, attempt.Phone = risk.Private(sent["email"]), risk.Private(sent["phone"])
+	attempt.Email, attempt.Phone, attempt.Tier = risk.Private(sent["email"]), risk.Private(sent["phone"]), sent["kind"]
 	for _, p := range s.providers {
 		if p.attach != nil {
 			p.attach(sent, attempt)
@@ -166,7 +166,7 @@ func (s *server) signUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	ref, err := s.accounts.Create(r.Context(), attempt.Email, pending)
+	ref, fresh, err := s.accounts.Create(r.Context(), account{email: attempt.Email, business: attempt.Tier == business, pending: pending})
 	if err != nil {
 		s.settle(r.Context(), verdict, risk.Undone) // not the visitor's fault: what was charged is given back
 		s.log.Error("the account could not be kept", "id", verdict.ID)
@@ -175,6 +175,15 @@ func (s *server) signUp(w http.ResponseWriter, r *http.Request) {
 	}
 	s.settle(r.Context(), verdict, risk.Completed)
 	s.log.Info("account kept", "account", ref, "pending", pending, "id", verdict.ID)
+	if fresh { // what came with the sign-up never goes with somebody else's account
+		for _, p := range s.providers {
+			if p.kept != nil {
+				if err := p.kept(r.Context(), sent, ref); err != nil {
+					s.log.Warn("what goes with the account", "account", ref, "error", err)
+				}
+			}
+		}
+	}
 	if pending {
 		s.guard.Answer(w, r, verdict)
 		return

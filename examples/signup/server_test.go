@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -19,201 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/vestibule-go/vestibule/captcha"
-	"github.com/vestibule-go/vestibule/captcha/captchatest"
-	"github.com/vestibule-go/vestibule/fingerprint/fingerprinttest"
 	"github.com/vestibule-go/vestibule/risk"
 	"github.com/vestibule-go/vestibule/risk/risktest"
 )
-
-// clock is the time of a whole server.
-type clock struct {
-	mu sync.Mutex
-	at time.Time // guarded by mu
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
-// logged is a log that tests read while the server writes.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// world is a running server with a clock and a log of its own.
-type world struct {
-	*httptest.Server
-	clock *clock
-	log   *logged
-}
-
-func newWorld(t *testing.T, change func(*options)) *world {
-	t.Helper()
-	w := &world{clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, log: &logged{}}
-	o := options{Log: newLog(w.log), Now: w.clock.now, Difficulty: captchatest.QuickSteps()}
-	if change != nil {
-		change(&o)
-	}
-	h, err := newServer(o)
-	require.NoError(t, err)
-	w.Server = httptest.NewServer(h)
-	t.Cleanup(w.Close)
-	return w
-}
-
-// visitor is a browser with cookies.
-type visitor struct {
-	t      *testing.T
-	w      *world
-	client *http.Client
-	header http.Header
-	stamp  string
-}
-
-// visit opens the page, as far as the form goes.
-func (w *world) visit(t *testing.T) *visitor {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	require.NoError(t, err)
-	v := &visitor{t: t, w: w, client: &http.Client{Jar: jar}, header: http.Header{}}
-	page := v.do(http.MethodGet, "/", "", "")
-	require.Equal(t, http.StatusOK, page.status)
-	found := regexp.MustCompile(`name="form_stamp" value="([^"]+)"`).FindStringSubmatch(page.text)
-	require.NotNil(t, found, page.text)
-	v.stamp = found[1]
-	return v
-}
-
-// reply is an answer of the server, with what a challenge holds.
-type reply struct {
-	status int
-	header http.Header
-	text   string
-
-	Type       string
-	Title      string
-	Flow       string
-	Require    []risk.Proof
-	RetryAfter int `json:"retry_after"`
-	Tasks      []struct {
-		Proof  risk.Proof
-		Signal string
-		Data   captcha.Task
-	}
-}
-
-func (v *visitor) do(method, path, kind, body string) reply {
-	v.t.Helper()
-	req, err := http.NewRequestWithContext(v.t.Context(), method, v.w.URL+path, strings.NewReader(body))
-	require.NoError(v.t, err)
-	browser := fingerprinttest.Firefox().Header // Accept stays the client's own: it chooses between pages and JSON
-	for _, name := range []string{"User-Agent", "Accept-Language", "Sec-Fetch-Mode"} {
-		req.Header[name] = browser[name]
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	for name, values := range v.header {
-		req.Header[name] = values
-	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
-	}
-	resp, err := v.client.Do(req)
-	require.NoError(v.t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	require.NoError(v.t, err)
-	r := reply{status: resp.StatusCode, header: resp.Header, text: string(text)}
-	if strings.Contains(resp.Header.Get("Content-Type"), "json") {
-		require.NoError(v.t, json.Unmarshal(text, &r), r.text)
-	}
-	return r
-}
-
-// signUp sends the form as the page's script does; more fields replace its own.
-func (v *visitor) signUp(email string, more ...string) reply {
-	v.t.Helper()
-	f := fields{"email": email, "phone": "", "website": "", "form_stamp": v.stamp, "captcha": ""}
-	for i := 0; i < len(more); i += 2 {
-		f[more[i]] = more[i+1]
-	}
-	body, err := json.Marshal(f)
-	require.NoError(v.t, err)
-	return v.do(http.MethodPost, "/api/signup", "application/json", string(body))
-}
-
-// continues makes the visitor send the flow along, "" none.
-func (v *visitor) continues(flow string) {
-	v.header.Del("Vestibule-Flow")
-	if flow != "" {
-		v.header.Set("Vestibule-Flow", flow)
-	}
-}
-
-func person(i int) string { return fmt.Sprintf("person%d@example.com", i) }
-
-// burst sends as many sign-ups as are let in, from the visitor's address, and the one that is challenged.
-func (v *visitor) burst() reply {
-	v.t.Helper()
-	for i := range 5 {
-		r := v.signUp(person(i))
-		require.Equal(v.t, http.StatusCreated, r.status, r.text)
-	}
-	r := v.signUp(person(5))
-	require.Equal(v.t, http.StatusForbidden, r.status, r.text)
-	require.Equal(v.t, []risk.Proof{risk.ProofHuman}, r.Require)
-	require.NotEmpty(v.t, r.Flow)
-	require.Len(v.t, r.Tasks, 1)
-	require.Equal(v.t, "captcha", r.Tasks[0].Signal)
-	return r
-}
-
-func (v *visitor) solve(r reply) string {
-	v.t.Helper()
-	require.NotNil(v.t, r.Tasks[0].Data.Challenge)
-	token, err := captchatest.Solve(r.Tasks[0].Data.Challenge)
-	require.NoError(v.t, err)
-	return token
-}
-
-// assessments are the log's lines about assessments.
-func (w *world) assessments() []string {
-	var out []string
-	for line := range strings.Lines(w.log.String()) {
-		if strings.Contains(line, "msg=assessment ") {
-			out = append(out, line)
-		}
-	}
-	return out
-}
-
-func (w *world) last(t *testing.T) string {
-	t.Helper()
-	lines := w.assessments()
-	require.NotEmpty(t, lines)
-	return lines[len(lines)-1]
-}
 
 func TestCleanVisitorIsLetInAtOnce(t *testing.T) {
 	w := newWorld(t, nil)
@@ -376,9 +180,9 @@ func TestForwardedHeadersAreIgnoredByDefault(t *testing.T) {
 // failing keeps nothing.
 type failing struct{ calls int }
 
-func (f *failing) Create(context.Context, risk.Private, bool) (string, error) {
+func (f *failing) Create(context.Context, account) (string, bool, error) {
 	f.calls++
-	return "", errors.New("the disk is full of ann@example.com")
+	return "", false, errors.New("the disk is full of ann@example.com")
 }
 
 func TestFailedInsertIsUndone(t *testing.T) {
@@ -414,11 +218,17 @@ func TestFailedInsertReopensTheFlow(t *testing.T) {
 // flaky fails while it is broken.
 type flaky struct{ broken bool }
 
-func (f *flaky) Create(context.Context, risk.Private, bool) (string, error) {
+func (f *flaky) Create(context.Context, account) (string, bool, error) {
 	if f.broken {
-		return "", errors.New("broken")
+		return "", false, errors.New("broken")
 	}
-	return "ref", nil
+	return "ref", true, nil
+}
+
+// trap is a sign-up in the burst that fills in what people do not see: a device is asked for.
+func (v *visitor) trap(more ...string) reply {
+	v.t.Helper()
+	return v.signUp(person(6), append([]string{"website", "https://example.com"}, more...)...)
 }
 
 func TestTrappedFormInABurstIsKeptForAPerson(t *testing.T) {
@@ -427,19 +237,35 @@ func TestTrappedFormInABurstIsKeptForAPerson(t *testing.T) {
 	v := w.visit(t)
 	w.clock.pass(20 * time.Second)
 	v.burst()
-	r := v.signUp(person(6), "website", "https://example.com")
-	require.Equal(t, http.StatusAccepted, r.status, r.text)
+	asked := v.trap()
+	require.Equal(t, http.StatusForbidden, asked.status, asked.text)
+	require.Equal(t, []risk.Proof{risk.ProofDevice}, asked.Require)
 	require.Contains(t, w.last(t), "form.honeypot +40 (human)")
-	require.Equal(t, []bool{false, false, false, false, false, true}, kept.pending)
+	v.continues(asked.Flow)
+	v.header.Set("Vestibule-Cannot", "device")
+	r := v.trap()
+	require.Equal(t, http.StatusAccepted, r.status, r.text)
+	require.Len(t, kept.all, 6)
+	for i, a := range kept.all {
+		require.Equal(t, i == 5, a.pending)
+	}
 	require.NotContains(t, r.text, "honeypot")
 }
 
-// recording remembers which accounts were pending.
-type recording struct{ pending []bool }
+// recording remembers the accounts it was given.
+type recording struct{ all []account }
 
-func (k *recording) Create(_ context.Context, _ risk.Private, pending bool) (string, error) {
-	k.pending = append(k.pending, pending)
-	return "ref", nil
+func (k *recording) Create(_ context.Context, a account) (string, bool, error) {
+	k.all = append(k.all, a)
+	return fmt.Sprint("ref", len(k.all)), true, nil
+}
+
+// taken has an account for every address.
+type taken struct{ calls int }
+
+func (k *taken) Create(context.Context, account) (string, bool, error) {
+	k.calls++
+	return "ref", false, nil
 }
 
 func TestLogHoldsNoPersonalData(t *testing.T) {
@@ -504,6 +330,7 @@ func TestBadRequests(t *testing.T) {
 		"not an e-mail":    {js, `{"email":"ann"}`, 422},
 		"name and e-mail":  {js, `{"email":"Ann <ann@example.com>"}`, 422},
 		"long e-mail":      {js, `{"email":"` + strings.Repeat("a", 250) + `@example.com"}`, 422},
+		"unknown kind":     {js, `{"email":"a@example.com","kind":"charity"}`, 422},
 		"not a phone":      {js, `{"email":"a@example.com","phone":"call me"}`, 422},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -597,19 +424,12 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var log logged
-	done := make(chan error, 1)
-	go func() { done <- run(ctx, []string{"-addr", "127.0.0.1:0", "-insecure-trust-forwarded-for"}, &log) }()
-	open := regexp.MustCompile(`open (http://[^/]+/)`)
-	require.Eventually(t, func() bool { return open.MatchString(log.String()) }, 5*time.Second, time.Millisecond)
-	resp, err := http.Get(open.FindStringSubmatch(log.String())[1])
+	url, log := serving(t, io.Discard, "-insecure-trust-forwarded-for", "-phone", "twilio")
+	resp, err := http.Get(url)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Contains(t, log.String(), "choose their own address")
-	cancel()
-	require.NoError(t, <-done)
 
 	require.ErrorContains(t, run(t.Context(), []string{"extra"}, io.Discard), "extra")
 	require.Error(t, run(t.Context(), []string{"-addr", "127.0.0.1:-1"}, io.Discard))

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,60 +25,17 @@ func TestVendors(t *testing.T) {
 			defer cancel()
 			v, err := (&vendorFlags{name: name, hosts: "127.0.0.1"}).start(ctx)
 			require.NoError(t, err)
-			handler, err := newServer(options{Vendor: v})
-			require.NoError(t, err)
-			s := httptest.NewServer(handler)
-			t.Cleanup(s.Close)
-			jar := map[string]string{}
-			post := func(body map[string]string, flow string) (int, map[string]json.RawMessage) {
-				raw, err := json.Marshal(body)
-				require.NoError(t, err)
-				r, err := http.NewRequest(http.MethodPost, s.URL+"/api/signup", bytes.NewReader(raw))
-				require.NoError(t, err)
-				r.Header.Set("Content-Type", "application/json")
-				r.Header.Set("Accept", "application/json")
-				if flow != "" {
-					r.Header.Set("Vestibule-Flow", flow)
-				}
-				for k, v := range jar {
-					r.AddCookie(&http.Cookie{Name: k, Value: v})
-				}
-				resp, err := s.Client().Do(r)
-				require.NoError(t, err)
-				defer resp.Body.Close()
-				for _, c := range resp.Cookies() {
-					jar[c.Name] = c.Value
-				}
-				require.Contains(t, resp.Header.Get("Content-Security-Policy"), v.sources[0])
-				var answer map[string]json.RawMessage
-				require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
-				return resp.StatusCode, answer
-			}
-			var status int
-			var answer map[string]json.RawMessage
-			for range 8 {
-				if status, answer = post(map[string]string{"email": "ann@example.com"}, ""); status == http.StatusForbidden {
-					break
-				}
-			}
-			require.Equal(t, http.StatusForbidden, status)
-			var tasks []struct {
-				Signal string
-				Data   captcha.Task
-			}
-			require.NoError(t, json.Unmarshal(answer["tasks"], &tasks))
+			w := newWorld(t, func(o *options) { o.Vendor = v })
+			visitor := w.visit(t)
+			w.clock.pass(20 * time.Second)
+			asked := visitor.burst()
+			require.Contains(t, asked.header.Get("Content-Security-Policy"), v.sources[0])
 			var task captcha.Task
-			for _, each := range tasks {
-				if each.Signal == "captcha" {
-					task = each.Data
-				}
-			}
+			require.NoError(t, json.Unmarshal(asked.task(t, "captcha"), &task))
 			require.Equal(t, strings.TrimSuffix(name, "_v3"), task.Provider)
-			var flow string
-			require.NoError(t, json.Unmarshal(answer["flow"], &flow))
-
-			status, answer = post(map[string]string{"email": "ann@example.com", "captcha": captcha.Join(task.Ticket, mint(t, s.URL, task))}, flow)
-			require.Equal(t, http.StatusCreated, status, "%s", answer)
+			visitor.continues(asked.Flow)
+			in := visitor.signUp(person(5), "captcha", captcha.Join(task.Ticket, mint(t, w.URL, task)))
+			require.Equal(t, http.StatusCreated, in.status, in.text)
 		})
 	}
 }

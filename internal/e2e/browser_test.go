@@ -152,6 +152,15 @@ func (s *site) logged() string {
 	return s.log.String()
 }
 
+// says waits until the log has a text: what the server writes before it answers may be read after the answer.
+func (s *site) says(t *testing.T, text string) {
+	t.Helper()
+	for begun := time.Now(); !strings.Contains(s.logged(), text); {
+		require.Less(t, time.Since(begun), 10*time.Second, "the log does not have %q:\n%s", text, s.logged())
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // tab is a window with cookies of its own. What its pages complain about fails the test.
 type tab struct {
 	t   *testing.T

@@ -125,12 +125,12 @@ func startBLOBs(t *testing.T) *blobs {
 	return b
 }
 
-// args are those of a server that takes its metadata here, every second.
+// args are those of a server that takes its metadata here.
 func (b *blobs) args(t *testing.T) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "root.pem")
 	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.root}), 0o600))
-	return []string{"-metadata", b.URL, "-metadata-root", file, "-metadata-interval", "1s"}
+	return []string{"-metadata", b.URL, "-metadata-root", file}
 }
 
 func (b *blobs) publish(t *testing.T, entries ...any) {
@@ -271,17 +271,19 @@ func TestPasskeyRegistersAndLogsIn(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m := startBLOBs(t)
-			s, b := startKeys(t, append(m.args(t), row.args...)...), open(t)
+			s, b := startKeys(t, append(append(m.args(t), "-metadata-interval", "1s"), row.args...)...), open(t)
 			b.plug(row.key)
 			b.visit(s)
 			credential := b.answer(b.task("registration"))
 			require.Equal(t, 200, b.finish("registration", credential))
+			s.says(t, "ceremony=registration")
 			said, _ := s.accepted()
 			require.Contains(t, said, "ceremony=registration trust=unknown level=none")
 			require.Contains(t, said, "type=basic "+row.format)
 			require.Equal(t, 422, b.finish("registration", credential), "once")
 			require.Contains(t, b.press("registration"), "already")
 			require.Equal(t, "You are signed in.", b.press("login"))
+			s.says(t, "ceremony=login")
 			said, _ = s.accepted()
 			require.Contains(t, said, "ceremony=login trust=unknown")
 			require.Contains(t, said, "counter_stalled=false")
@@ -318,6 +320,7 @@ func TestPasskeySynced(t *testing.T) {
 	b.visit(s)
 	require.Equal(t, "Your passkey is made.", b.press("registration"))
 	b.shoot("passkey")
+	s.says(t, "ceremony=registration")
 	said, _ := s.accepted()
 	require.Contains(t, said, "synced=true backed_up=true")
 	require.Equal(t, "You are signed in.", b.press("login"))
@@ -337,6 +340,7 @@ func TestPasskeyRefusals(t *testing.T) {
 		require.NoError(t, err, name)
 		require.NotEqual(t, "You are signed in.", b.press("login"), name)
 	}
+	s.says(t, "ceremony=registration")
 	_, n := s.accepted()
 	require.Equal(t, 1, n)
 	_, err := chromedp.Call(b.ctx, webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: id})
@@ -361,6 +365,7 @@ func TestPasskeyOfAnotherOriginAndReplay(t *testing.T) {
 	stolen := b.answer(task)
 	b.visit(s)
 	require.Equal(t, 422, b.finish("login", stolen))
+	s.says(t, "ceremony=login")
 	_, n := s.accepted()
 	require.Equal(t, 2, n)
 }

@@ -1,155 +1,169 @@
-/* Sends the form as JSON, and gives the proofs the server asks for. */
-(function () {
-  'use strict';
+/* Sends the form as JSON, and gives the proofs the server asks for: the CAPTCHA here, others in cards of their own. */
 
-  const $ = (id) => document.getElementById(id);
-  const form = $('signup');
-  const send = $('send');
-  const notice = $('notice');
-  const check = $('check');
-  const captcha = window.VestibuleCaptcha.attach($('captcha'), { start: 'manual', field: 'captcha' });
-  const label = send.textContent;
-  let flow = ''; // continues a challenged sign-up
-  let cannot = ''; // a proof this browser cannot give
-  let timer;
+import { $, card, countdown, duration, post, say, show, state, unreachable } from './page.js';
+import { phone } from './phone.js';
+import { passkey } from './passkey.js';
 
-  function show(element, visible) {
-    element.hidden = !visible;
+const form = $('signup');
+const send = $('send');
+const notice = $('notice');
+const check = $('check');
+const captcha = window.VestibuleCaptcha.attach($('captcha'), { start: 'manual', field: 'captcha' });
+const label = send.textContent;
+let stopWaiting = () => {};
+
+/* Steps with a card of their own: start(task) shows it, values() are fields of the next sign-up, reset() ends it. */
+const host = { submit, startOver, cannot, renewed };
+const steps = { phone: phone(host), device: passkey(host) };
+steps.voice = steps.phone;
+
+function busy(on, text) {
+  send.disabled = on;
+  send.textContent = text || label;
+  form.toggleAttribute('aria-busy', on);
+}
+
+async function submit() {
+  say(notice, '');
+  busy(true, 'Sending\u2026');
+  const body = Object.fromEntries(new FormData(form));
+  for (const step of Object.values(steps)) Object.assign(body, step.values());
+  let result;
+  try {
+    result = await post(form.action, body);
+  } catch (err) {
+    fail(unreachable);
+    return;
   }
-
-  function say(text) {
-    notice.textContent = text;
-    show(notice, text !== '');
+  const answer = result.answer;
+  if (result.status === 201 || result.status === 202) {
+    finish(answer);
+  } else if (answer.require && answer.flow) {
+    state.flow = answer.flow;
+    challenge(answer);
+  } else if (result.status === 429) {
+    wait(answer);
+  } else {
+    fail(answer.detail || answer.title);
   }
+}
 
-  function busy(on, text) {
-    send.disabled = on;
-    send.textContent = text || label;
-    form.toggleAttribute('aria-busy', on);
-  }
-
-  async function post(url, body) {
-    const headers = { Accept: 'application/json' };
-    if (flow) headers['Vestibule-Flow'] = flow;
-    if (cannot) headers['Vestibule-Cannot'] = cannot;
-    if (body) headers['Content-Type'] = 'application/json';
-    const response = await fetch(url, { method: 'POST', headers, body: body && JSON.stringify(body) });
-    return { status: response.status, answer: await response.json() };
-  }
-
-  async function submit() {
-    say('');
-    busy(true, 'Sending\u2026');
-    let result;
-    try {
-      result = await post(form.action, Object.fromEntries(new FormData(form)));
-    } catch (err) {
-      busy(false);
-      say('The server cannot be reached. Please try again.');
-      return;
+/* challenge begins the first step that is still missing: what costs the visitor least comes first. */
+function challenge(answer) {
+  for (const proof of ['human', 'phone', 'voice', 'device']) {
+    const task = taskOf(answer, proof);
+    if (!task) continue;
+    if (proof === 'human') {
+      card('start');
+      busy(true, 'Checking\u2026');
+      show(check, true);
+      check.focus();
+      captcha.start(task);
+    } else {
+      steps[proof].start(task);
     }
-    const answer = result.answer;
-    if (result.status === 201 || result.status === 202) {
-      finish(answer);
-    } else if (answer.require && answer.flow) {
-      flow = answer.flow;
-      challenge(answer.tasks || []);
-    } else if (result.status === 429) {
-      wait(answer);
+    return;
+  }
+  fail('This sign-up needs a step that cannot be done here. Please try again later.');
+}
+
+/* taskOf is what to do for a proof, by the signal this page knows to serve. */
+function taskOf(answer, proof) {
+  const signal = { human: 'captcha', device: 'passkey' }[proof] || 'phone';
+  const task = (answer.tasks || []).find((t) => t.proof === proof && t.signal === signal);
+  return task && task.data;
+}
+
+/* renewed is a new task for a proof: each is good for some minutes only. It is null where the flow is over too. */
+async function renewed(proof) {
+  try {
+    const result = await post('/api/tasks');
+    const task = result.status === 200 && taskOf(result.answer, proof);
+    if (task) return task;
+  } catch (err) {
+    // told below
+  }
+  startOver('That took too long. Please send the form again.');
+  return null;
+}
+
+/* cannot tells the server that a proof cannot be given: a person looks at the sign-up then. */
+function cannot(proof) {
+  state.cannot.push(proof);
+  return submit();
+}
+
+function fail(text) {
+  const back = $('start').hidden;
+  card('start');
+  busy(false);
+  say(notice, text);
+  if (back) send.focus();
+}
+
+function wait(answer) {
+  card('start');
+  show(check, false);
+  stopWaiting();
+  say(notice, (answer.title || 'Too many requests') + '. You can try again in ' + duration(answer.retry_after || 1) + '.');
+  stopWaiting = countdown(answer.retry_after || 1, (left) => {
+    if (left > 0) {
+      busy(true, 'Wait ' + duration(left));
     } else {
       busy(false);
-      say(answer.detail || answer.title);
+      say(notice, '');
     }
-  }
-
-  // challenge gives the proof of being human; others have no part in this page yet.
-  function challenge(tasks) {
-    const task = tasks.find((t) => t.proof === 'human' && t.signal === 'captcha' && t.data);
-    if (!task) {
-      busy(false);
-      say('This sign-up needs a step that cannot be done here. Please try again later.');
-      return;
-    }
-    busy(true, 'Checking\u2026');
-    show(check, true);
-    check.focus();
-    captcha.start(task.data);
-  }
-
-  function wait(answer) {
-    show(check, false);
-    clearInterval(timer);
-    const end = Date.now() + (answer.retry_after || 1) * 1000;
-    const left = () => Math.ceil((end - Date.now()) / 1000);
-    const text = (s) => (s < 120 ? s + (s === 1 ? ' second' : ' seconds') : Math.ceil(s / 60) + ' minutes');
-    say((answer.title || 'Too many requests') + '. You can try again in ' + text(left()) + '.');
-    const tick = () => {
-      const s = left();
-      if (s > 0) {
-        busy(true, 'Wait ' + text(s));
-        return;
-      }
-      clearInterval(timer);
-      busy(false);
-      say('');
-    };
-    tick();
-    timer = setInterval(tick, 1000);
-  }
-
-  function finish(answer) {
-    flow = '';
-    cannot = '';
-    captcha.reset();
-    show(check, false);
-    busy(false);
-    $('done-title').textContent = answer.title;
-    $('done-detail').textContent = answer.detail;
-    show($('start'), false);
-    show($('done'), true);
-    $('done-title').focus();
-  }
-
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    submit();
   });
+}
 
-  $('captcha').addEventListener('captcha:solved', submit);
+/* forget ends the sign-up under way, but leaves the form filled in. */
+function forget() {
+  state.flow = '';
+  state.cannot = [];
+  captcha.reset();
+  for (const step of Object.values(steps)) step.reset();
+  show(check, false);
+  busy(false);
+}
 
-  for (const state of ['cancelled', 'error']) {
-    $('captcha').addEventListener('captcha:' + state, () => busy(false));
-  }
+function startOver(text) {
+  forget();
+  fail(text);
+}
 
-  // Whoever cannot be checked is not lost: a person looks at the sign-up.
-  $('captcha').addEventListener('captcha:unsupported', () => {
-    busy(false);
-    cannot = 'human';
-    send.textContent = 'Have a person look at it';
-  });
+function finish(answer) {
+  forget();
+  $('done-title').textContent = answer.title;
+  $('done-detail').textContent = answer.detail;
+  card('done');
+}
 
-  // A task is good for some minutes only: fetch the flow's next one.
-  $('captcha').addEventListener('captcha:expired', async () => {
-    try {
-      const result = await post('/api/tasks');
-      if (result.status === 200) {
-        challenge(result.answer.tasks || []);
-        return;
-      }
-    } catch (err) {
-      // told below
-    }
-    flow = '';
-    show(check, false);
-    busy(false);
-    say('The check has expired. Please send the form again.');
-  });
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  submit();
+});
 
-  $('again').addEventListener('click', () => {
-    form.reset();
-    say('');
-    show($('done'), false);
-    show($('start'), true);
-    $('email').focus();
-  });
-})();
+$('captcha').addEventListener('captcha:solved', submit);
+
+for (const name of ['cancelled', 'error']) {
+  $('captcha').addEventListener('captcha:' + name, () => busy(false));
+}
+
+/* Whoever cannot be checked is not lost. */
+$('captcha').addEventListener('captcha:unsupported', () => {
+  busy(false);
+  state.cannot.push('human');
+  send.textContent = 'Have a person look at it';
+});
+
+$('captcha').addEventListener('captcha:expired', async () => {
+  const task = await renewed('human');
+  if (task) captcha.start(task);
+});
+
+$('again').addEventListener('click', () => {
+  form.reset();
+  say(notice, '');
+  card('start');
+  $('email').focus();
+});
