@@ -32,6 +32,13 @@
 // [MinConfidence] a token is never counted alone, but together with network, User-Agent and TLS library, and ten times
 // as many accounts are needed to make a farm.
 //
+// # Counts
+//
+// [Velocity] gives exact counts of attempts and of distinct values over an hour, a day and a week as facts, up to the
+// store's cap. An attempt settled as risk.Undone, because the host's own insert failed, is taken back: three failures of
+// the host's are not three of the flows a person may begin in a day. A visit costs 1 us in memory and one round trip on
+// Redis.
+//
 // # What honest visitors get
 //
 // Points of this package's signals for requests that are honest, as TestFalsePositives keeps them true; nothing of it

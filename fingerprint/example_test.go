@@ -88,3 +88,34 @@ func ExampleSightings_See() {
 	// true 2 false
 	// true 3 false
 }
+
+func ExampleSightings_Undo() {
+	store, err := fingerprint.NewMemory(nil)
+	if err != nil {
+		panic(err)
+	}
+	sightings, err := fingerprint.NewSightings(store, nil)
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	attempts := func(v fingerprint.Visit) (int, string) {
+		seen, err := sightings.See(ctx, v)
+		if err != nil {
+			panic(err)
+		}
+		return seen.Phone.Attempts[1].N, seen.Receipt
+	}
+	n, receipt := attempts(fingerprint.Visit{Attempt: "first", Phone: "15550100000", Receipt: true})
+	fmt.Println(n)
+	// Our own database was down: the attempt is none of the visitor's. Velocity does this when the engine is told
+	// risk.Undone.
+	if err := sightings.Undo(ctx, "", receipt); err != nil {
+		panic(err)
+	}
+	n, _ = attempts(fingerprint.Visit{Attempt: "second", Phone: "15550100000"})
+	fmt.Println(n)
+	// Output:
+	// 1
+	// 1
+}

@@ -59,3 +59,16 @@ func FuzzDeviceID(f *testing.F) {
 		}
 	})
 }
+
+func FuzzReceipt(f *testing.F) {
+	s := newSightings(f, newMemory(f, newClock().now), nil)
+	got, err := s.See(f.Context(), fingerprint.Visit{Attempt: "a", Device: "d", Phone: "p", Receipt: true})
+	require.NoError(f, err)
+	f.Add(got.Receipt)
+	f.Add("AQ")
+	f.Fuzz(func(t *testing.T, receipt string) {
+		if err := s.Undo(t.Context(), "", receipt); err != nil {
+			require.ErrorIs(t, err, fingerprint.ErrReceipt)
+		}
+	})
+}

@@ -132,14 +132,19 @@ func (s *site) visit(v visitor) (codes map[string]int, got *risk.Assessment) {
 	s.t.Helper()
 	got = s.engine.Assess(s.t.Context(), s.attempt(v))
 	require.Empty(s.t, got.Errors)
-	codes = map[string]int{}
-	for _, r := range got.Reasons {
+	return codesOf(got), got
+}
+
+// codesOf are the codes that signals have observed, with their points.
+func codesOf(s *risk.Assessment) map[string]int {
+	codes := map[string]int{}
+	for _, r := range s.Reasons {
 		if r.Signal != "" && r.Rule == "" {
 			name := strings.TrimPrefix(r.Code, r.Signal+".")
 			codes[r.Signal+"."+name] += r.Points
 		}
 	}
-	return codes, got
+	return codes
 }
 
 // newID visits the site's page and returns the device id it is given.

@@ -42,7 +42,7 @@ type SightingsOptions struct {
 type Sightings struct {
 	store Store
 	local bool
-	seed  maphash.Seed
+	seeds [2]maphash.Seed
 	o     SightingsOptions
 }
 
@@ -54,7 +54,7 @@ func NewSightings(store Store, opts *SightingsOptions) (*Sightings, error) {
 	if store == nil {
 		return nil, errors.New("fingerprint: no store; NewMemory makes one")
 	}
-	s := &Sightings{store: store, seed: maphash.MakeSeed()}
+	s := &Sightings{store: store, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	if opts != nil {
 		s.o = *opts
 	}
@@ -112,6 +112,8 @@ type Visit struct {
 	IDs []ID
 	// At is the time to go by; zero: the store's clock, as it must be outside tests.
 	At time.Time
+	// Receipt asks for Sighting.Receipt.
+	Receipt bool
 }
 
 // MaxIDs is how many business identifiers of a visit count.
@@ -143,6 +145,10 @@ type Seen struct {
 // Sighting is what is known about all of a visit. Business is of the identifier with the most attempts in a day.
 type Sighting struct {
 	Device, Print, Similar, IP, Phone, Email, Account, Business Seen
+
+	// Receipt is what [Sightings.Undo] takes, at most 4 KiB, where the visit has asked for it. It
+	// holds keyed hashes; who has it can take the visit's counts back, so it is not for the visitor.
+	Receipt string
 }
 
 // the kinds of subjects and members.
@@ -210,31 +216,63 @@ func (s *Sightings) planes(at time.Time) planes {
 	return p
 }
 
-// hash makes the hashes of a value for each plane.
-func (s *Sightings) hash(p *planes, k kind, tenant, value string) (i ident) {
-	if value == "" {
-		return i
+// hash makes the hashes of a value for each plane. room is for the text that is hashed.
+func (s *Sightings) hash(i *ident, p *planes, room *[]byte, k kind, tenant, value string) {
+	if i.there = value != ""; !i.there {
+		return
 	}
-	i.there = true
 	if s.o.Ring == nil {
-		var h maphash.Hash
-		h.SetSeed(s.seed)
-		_ = h.WriteByte(byte(k))
-		_, _ = h.WriteString(tenant)
-		_ = h.WriteByte(0)
-		_, _ = h.WriteString(value)
-		a := h.Sum64()
-		_ = h.WriteByte(1)
-		binary.LittleEndian.PutUint64(i.sums[0][:8], a)
-		binary.LittleEndian.PutUint64(i.sums[0][8:], h.Sum64())
-		return i
+		*room = append(prefix((*room)[:0], k, tenant), value...)
+		s.hashLocal(&i.sums[0], *room)
+		return
 	}
 	if p.n == 1 {
 		i.sums[0] = Key(s.o.Ring.Sum(purposes[k], tenant, value, p.at))
-		return i
+		return
 	}
-	var room [4]keyed.Sum
-	sums := s.o.Ring.AppendSums(room[:0], purposes[k], tenant, value, p.at)
+	var sums [4]keyed.Sum
+	i.spread(p, s.o.Ring.AppendSums(sums[:0], purposes[k], tenant, value, p.at))
+}
+
+// address makes the hashes of an address's network. IPv4 in IPv6 is IPv4, and zones do not count.
+func (s *Sightings) address(i *ident, p *planes, room *[]byte, tenant string, a netip.Addr) {
+	if i.there = a.IsValid(); !i.there {
+		return
+	}
+	a = a.Unmap().WithZone("")
+	bits := s.o.IPv6Bits
+	if a.Is4() {
+		bits = s.o.IPv4Bits
+	}
+	network, _ := a.Prefix(bits) // the address is valid and New has seen to the bits
+	form := network.Addr().As16()
+	if s.o.Ring == nil {
+		*room = append(prefix((*room)[:0], kindIP, tenant), form[:]...)
+		s.hashLocal(&i.sums[0], *room)
+		return
+	}
+	*room = append((*room)[:0], form[:]...)
+	if p.n == 1 {
+		i.sums[0] = Key(s.o.Ring.SumBytes(purposes[kindIP], tenant, *room, p.at))
+		return
+	}
+	var sums [4]keyed.Sum
+	i.spread(p, s.o.Ring.AppendSumsBytes(sums[:0], purposes[kindIP], tenant, *room, p.at))
+}
+
+// prefix begins what is hashed: texts of different kinds and tenants are different.
+func prefix(b []byte, k kind, tenant string) []byte {
+	return append(binary.AppendUvarint(append(b, byte(k)), uint64(len(tenant))), tenant...)
+}
+
+// hashLocal hashes for a store in this process, by two seeds of its own.
+func (s *Sightings) hashLocal(k *Key, b []byte) {
+	binary.LittleEndian.PutUint64(k[:8], maphash.Bytes(s.seeds[0], b))
+	binary.LittleEndian.PutUint64(k[8:], maphash.Bytes(s.seeds[1], b))
+}
+
+// spread takes the planes' hashes from those of all keys and epochs.
+func (i *ident) spread(p *planes, sums []keyed.Sum) {
 	step := len(sums) / p.keys // 2 with epochs, but in the very first
 	n := 0
 	for key := range p.keys {
@@ -245,13 +283,12 @@ func (s *Sightings) hash(p *planes, k kind, tenant, value string) (i ident) {
 			n++
 		}
 	}
-	return i
 }
 
 // tags makes the hashes of a device that is known by keyed tags: each tag is a device of its epoch.
-func (s *Sightings) tags(p *planes, tenant string, tags []string) (i ident) {
+func (s *Sightings) tags(i *ident, p *planes, room *[]byte, tenant string, tags []string) {
 	if len(tags) == 0 || tags[0] == "" {
-		return i
+		return
 	}
 	one := planes{n: 1, keys: 1, at: p.at}
 	first, err := keyed.ParseTag(tags[0])
@@ -265,48 +302,41 @@ func (s *Sightings) tags(p *planes, tenant string, tags []string) (i ident) {
 			}
 		}
 		if s.o.Ring == nil {
-			i = s.hash(&one, kindDevice, tenant, tag)
+			s.hash(i, &one, room, kindDevice, tenant, tag)
 			continue
 		}
 		// The tag changes with the epoch already: hash it by a clock that stands still.
 		i.sums[n] = Key(s.o.Ring.Sum(purposes[kindDevice], tenant, tag, time.Unix(0, 0)))
 		i.there = true
 	}
-	return i
-}
-
-// network is the prefix of an address as text; "" for none. IPv4 in IPv6 is IPv4 and zones do not count.
-func (s *Sightings) network(a netip.Addr, room []byte) []byte {
-	a = a.Unmap().WithZone("")
-	bits := s.o.IPv6Bits
-	if a.Is4() {
-		bits = s.o.IPv4Bits
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return nil
-	}
-	return p.AppendTo(room)
 }
 
 // See writes a visit and says what is known, the visit included. An error means that the store could not tell.
-func (s *Sightings) See(ctx context.Context, v Visit) (Sighting, error) {
-	b := batchPool.Get().(*visitBatch)
-	defer batchPool.Put(b)
+func (s *Sightings) See(ctx context.Context, v Visit) (out Sighting, err error) {
+	b, _ := batchPool.Get().(*visitBatch)
+	defer b.release()
 	b.fill(s, &v)
 	if len(b.batch.Subjects) == 0 {
-		return Sighting{}, nil
+		return out, nil
 	}
-	if !s.local {
-		var cancel context.CancelFunc
-		// A visit that has begun to count counts when the client hangs up.
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.o.Timeout)
-		defer cancel()
+	if err := s.send(ctx, s.store.See, &b.batch); err != nil {
+		return out, fmt.Errorf("fingerprint: sightings: %w", err)
 	}
-	if err := s.store.See(ctx, &b.batch); err != nil {
-		return Sighting{}, fmt.Errorf("fingerprint: sightings: %w", err)
+	b.answer(&out)
+	if v.Receipt {
+		out.Receipt = b.receipt()
 	}
-	return b.answer(), nil
+	return out, nil
+}
+
+// send hands a batch to the store. What has begun to count counts when the client hangs up.
+func (s *Sightings) send(ctx context.Context, to func(context.Context, *Batch) error, b *Batch) error {
+	if s.local {
+		return to(ctx, b)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Timeout)
+	defer cancel()
+	return to(ctx, b)
 }
 
 // Uses writes that a business identifier was used by an account, and returns how many different accounts used it in
@@ -323,8 +353,8 @@ func (s *Sightings) Uses(ctx context.Context, tenant, kind, id, account string) 
 // Forget removes what is kept of the things a visit names, for the erasure of personal data: their own records, under
 // all keys and epochs. What was seen with them forgets them when it expires, at the latest a week later.
 func (s *Sightings) Forget(ctx context.Context, v Visit) error {
-	b := batchPool.Get().(*visitBatch)
-	defer batchPool.Put(b)
+	b, _ := batchPool.Get().(*visitBatch)
+	defer b.release()
 	b.fill(s, &v)
 	var keys []Key
 	for i := range b.batch.Subjects {

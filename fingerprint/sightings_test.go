@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vestibule-go/vestibule/fingerprint"
+	"github.com/vestibule-go/vestibule/fingerprint/fingerprinttest"
 	"github.com/vestibule-go/vestibule/risk"
 	"github.com/vestibule-go/vestibule/risk/identity"
 	"github.com/vestibule-go/vestibule/risk/keyed"
@@ -152,55 +152,8 @@ func TestUsesAndForget(t *testing.T) {
 	require.Equal(t, 1, got.Device.Attempts[0].N)
 }
 
-// TestRotation lets 64 goroutines write across the end of a salt epoch and looks at every count for a fortnight: none is
-// lost, none doubled. Clocks differ by a minute.
-func TestRotation(t *testing.T) {
-	const epoch = 30 * 24 * time.Hour
-	boundary := time.Unix(0, 0).Add(epoch * 700).UTC()
-	c := &clock{boundary.Add(-time.Second)}
-	ring := newRing(t, epoch, nil, "k")
-	store := newMemory(t, c.now)
-	s := newSightings(t, store, &fingerprint.SightingsOptions{Ring: ring})
-
-	var wg sync.WaitGroup
-	failed := make(chan error, 64)
-	for g := range 64 {
-		wg.Go(func() {
-			at := boundary.Add(time.Duration(g-32) * time.Second)
-			_, err := s.See(context.Background(), fingerprint.Visit{
-				Tenant: "t", Attempt: fmt.Sprint(g), Device: "d", IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(g)}), Email: fmt.Sprint(g % 8), At: at,
-			})
-			if err != nil {
-				failed <- err
-			}
-		})
-	}
-	wg.Wait()
-	close(failed)
-	require.NoError(t, <-failed)
-
-	const week = 7 * 24 * time.Hour
-	look := func(at time.Time, attempt string) fingerprint.Sighting {
-		got, err := s.See(t.Context(), fingerprint.Visit{Tenant: "t", Attempt: attempt, Device: "d", At: at})
-		require.NoError(t, err)
-		return got
-	}
-	got := look(boundary.Add(time.Minute), "look")
-	require.Equal(t, 65, got.Device.Attempts[2].N)
-	require.Equal(t, 64, got.Device.IPs[2].N)
-	require.Equal(t, 8, got.Device.Accounts[2].N)
-	for _, h := range []int{1, 24, 100, 160, 167} {
-		got = look(boundary.Add(time.Duration(h)*time.Hour), "look")
-		require.Equal(t, 65, got.Device.Attempts[2].N, "%d h after the end of the epoch", h)
-		require.Equal(t, 64, got.Device.IPs[2].N)
-	}
-	for _, d := range []time.Duration{week + time.Hour, 2 * week, 20 * 24 * time.Hour} {
-		got = look(boundary.Add(d), "look")
-		require.Equal(t, 1, got.Device.Attempts[2].N, "%v after the end of the epoch", d)
-		require.True(t, got.Device.Before, "%v: that it was seen is remembered", d)
-		require.Equal(t, boundary.Add(-32*time.Second).Unix(), got.Device.First.Unix())
-	}
-}
+// TestRotation is the suite's, in memory.
+func TestRotation(t *testing.T) { fingerprinttest.TestRotation(t, newMemory(t, newClock().now)) }
 
 // TestRotationDaily visits once a day for two epochs: every answer is what an uninterrupted count would be.
 func TestRotationDaily(t *testing.T) {
@@ -274,7 +227,7 @@ func TestSightingsOptions(t *testing.T) {
 		_, err := fingerprint.NewMemory(o)
 		require.Error(t, err, name)
 	}
-	for name, o := range map[string]*fingerprint.VelocityOptions{"attempts": {MaxAttempts: -1}, "accounts": {MaxIPAccounts: 127}, "mode": {OnError: 9}} {
+	for name, o := range map[string]*fingerprint.VelocityOptions{"attempts": {MaxAttempts: -1}, "accounts": {MaxIPAccounts: 127}, "devices": {MaxDevices: -1}, "network": {MaxIPDevices: 127}, "mode": {OnError: 9}} {
 		_, err := fingerprint.NewVelocity(newSightings(t, m, nil), o)
 		require.Error(t, err, name)
 	}
@@ -288,6 +241,7 @@ func TestSightingsOptions(t *testing.T) {
 type broken struct{}
 
 func (broken) See(context.Context, *fingerprint.Batch) error           { return errors.New("down") }
+func (broken) Undo(context.Context, *fingerprint.Batch) error          { return errors.New("down") }
 func (broken) Forget(context.Context, string, []fingerprint.Key) error { return errors.New("down") }
 
 func TestOutage(t *testing.T) {

@@ -45,8 +45,10 @@ func (d *Devices) attach(a *risk.Attempt, e Evidence) {
 
 // The codes of [Velocity], in group "velocity".
 const (
-	CodeIP   = "ip"   // 10: many accounts from one network in an hour
-	CodeHigh = "high" // 15: one device, number, address or business tries more often in a day than people do
+	CodeIP        = "ip"        // 10: many accounts from one network in an hour
+	CodeHigh      = "high"      // 15: one device, number, address or business tries more often in a day than people do
+	CodeCollector = "collector" // 8: one account, address or number on many devices in a day, or one device with many numbers
+	CodeDevices   = "devices"   // 6: many devices from one network in an hour
 )
 
 // VelocityOptions of a [Velocity]. The zero value and nil mean the defaults.
@@ -57,6 +59,11 @@ type VelocityOptions struct {
 	// MaxIPAccounts is how many accounts from one network in an hour are ordinary; default 20: offices and carriers
 	// share addresses.
 	MaxIPAccounts int
+	// MaxDevices is how many devices of one account, e-mail address or telephone number in 24 hours are ordinary, and how
+	// many telephone numbers of one device; default 4.
+	MaxDevices int
+	// MaxIPDevices is how many devices from one network in an hour are ordinary; default 30.
+	MaxIPDevices int
 	// Email brings an address to the form it is counted by; default: lower case. Package risk/identity has a better
 	// one.
 	Email func(address string) string
@@ -77,8 +84,10 @@ type VelocityOptions struct {
 //	emailIPs, accountDevices, accountIPs, businessDevices, businessAccounts   distinct values
 //
 // each with 1h, 24h or 7d behind it. A fact is missing when the attempt has no such thing, so that a comparison with it
-// is false. deviceAge and printAge are seconds since the device was first seen; 0 when it is new. It is safe for
-// concurrent use.
+// is false. deviceAge and printAge are seconds since the device was first seen; 0 when it is new.
+//
+// An attempt that the host settles as risk.Undone, because its own insert failed, does not count: what the attempt has
+// added is taken back. When the flow, which reopens then, goes on, it counts again. It is safe for concurrent use.
 type Velocity struct {
 	sightings *Sightings
 	o         VelocityOptions
@@ -87,6 +96,7 @@ type Velocity struct {
 var (
 	_ risk.Signal  = (*Velocity)(nil)
 	_ risk.Applier = (*Velocity)(nil)
+	_ risk.Settler = (*Velocity)(nil)
 )
 
 // NewVelocity makes the signal.
@@ -99,11 +109,17 @@ func NewVelocity(s *Sightings, opts *VelocityOptions) (*Velocity, error) {
 		v.o = *opts
 	}
 	o := &v.o
-	if o.MaxAttempts == 0 {
-		o.MaxAttempts = 3
-	}
-	if o.MaxIPAccounts == 0 {
-		o.MaxIPAccounts = 20
+	for _, d := range []struct {
+		name  string
+		value *int
+		or    int
+	}{{"MaxAttempts", &o.MaxAttempts, 3}, {"MaxIPAccounts", &o.MaxIPAccounts, 20}, {"MaxDevices", &o.MaxDevices, 4}, {"MaxIPDevices", &o.MaxIPDevices, 30}} {
+		if *d.value == 0 {
+			*d.value = d.or
+		}
+		if *d.value < 1 || *d.value >= MaxCap {
+			return nil, fmt.Errorf("fingerprint: %s is %d, want 1 to %d, and less than the store's cap", d.name, *d.value, MaxCap-1)
+		}
 	}
 	if o.Email == nil {
 		o.Email = strings.ToLower
@@ -115,10 +131,7 @@ func NewVelocity(s *Sightings, opts *VelocityOptions) (*Velocity, error) {
 	if o.OnError == 0 {
 		o.OnError = risk.FailChallenge
 	}
-	switch {
-	case o.MaxAttempts < 1 || o.MaxAttempts >= MaxCap || o.MaxIPAccounts < 1 || o.MaxIPAccounts >= MaxCap:
-		return nil, fmt.Errorf("fingerprint: MaxAttempts %d and MaxIPAccounts %d; want 1 to %d, and less than the store's cap", o.MaxAttempts, o.MaxIPAccounts, MaxCap-1)
-	case o.OnError > risk.FailClosed:
+	if o.OnError > risk.FailClosed {
 		return nil, fmt.Errorf("fingerprint: OnError %d is no fail mode", o.OnError)
 	}
 	return v, nil
@@ -129,7 +142,10 @@ func (v *Velocity) Describe() risk.Description {
 	const group = "velocity"
 	d := risk.Description{
 		Name: "velocity", Cost: risk.Stored, Counts: true, OnError: v.o.OnError,
-		Codes: []risk.Code{{Name: CodeIP, Points: 10, Group: group}, {Name: CodeHigh, Points: 15, Group: group}},
+		Codes: []risk.Code{
+			{Name: CodeIP, Points: 10, Group: group}, {Name: CodeHigh, Points: 15, Group: group},
+			{Name: CodeCollector, Points: 8, Group: group}, {Name: CodeDevices, Points: 6, Group: group},
+		},
 		Facts: []risk.FactType{{Name: "deviceAge", Kind: risk.Number}, {Name: "printAge", Kind: risk.Number}},
 	}
 	if v.sightings.local {
@@ -164,7 +180,7 @@ func (v *Velocity) Evaluate(ctx context.Context, a *risk.Attempt, f *risk.Findin
 			}
 		}
 	}
-	f.Receipt("counted")
+	f.Receipt(s.Receipt)
 	now := a.Time
 	if now.IsZero() {
 		now = v.sightings.o.Now()
@@ -177,6 +193,13 @@ func (v *Velocity) Evaluate(ctx context.Context, a *risk.Attempt, f *risk.Findin
 	most := v.o.MaxAttempts
 	if s.Device.Attempts[1].N > most || s.Phone.Attempts[1].N > most || s.Email.Attempts[1].N > most || s.Business.Attempts[1].N > most {
 		f.Observe(CodeHigh)
+	}
+	most = v.o.MaxDevices
+	if s.Account.Devices[1].N > most || s.Email.Devices[1].N > most || s.Phone.Devices[1].N > most || s.Device.Phones[1].N > most {
+		f.Observe(CodeCollector)
+	}
+	if s.IP.Devices[0].N > v.o.MaxIPDevices {
+		f.Observe(CodeDevices)
 	}
 	return nil
 }
@@ -192,10 +215,19 @@ func age(f *risk.Finding, name string, now time.Time, s *Seen) {
 	f.Number(name, seconds)
 }
 
+// Settle implements [risk.Settler].
+func (v *Velocity) Settle(ctx context.Context, st risk.Settlement) error {
+	if st.Outcome != risk.Undone || st.Receipt == "" || st.Attempt == nil {
+		return nil
+	}
+	return v.sightings.Undo(ctx, st.Attempt.Tenant, st.Receipt)
+}
+
 // visit is what an attempt shows. At level Passive nothing of the device is looked at.
 func (v *Velocity) visit(a *risk.Attempt) Visit {
 	visit := Visit{
 		Tenant: a.Tenant, Attempt: a.ID, IP: a.IP, Account: clipped(a.Account), Phone: digits(clipped(string(a.Phone))),
+		Receipt: true,
 	}
 	if a.Email != "" {
 		visit.Email = v.o.Email(strings.TrimSpace(clipped(string(a.Email))))

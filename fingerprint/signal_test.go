@@ -140,6 +140,42 @@ func TestFarmOfTelephones(t *testing.T) {
 	require.Contains(t, codes, "device.shared", "forty of one model in one network")
 }
 
+// TestCollectorCodes: one thing with many others, up to what is ordinary and one more.
+func TestCollectorCodes(t *testing.T) {
+	const most, network = 4, 30
+	for name, c := range map[string]struct {
+		most int
+		code string
+		set  func(i int, a *risk.Attempt)
+	}{
+		"an account on many devices": {most, "velocity.collector", func(i int, a *risk.Attempt) {
+			a.Account, a.Device = "account", []string{fmt.Sprint("device", i)}
+		}},
+		"an address on many devices": {most, "velocity.collector", func(i int, a *risk.Attempt) {
+			a.Email, a.Device = "one@example.com", []string{fmt.Sprint("device", i)}
+		}},
+		"a number on many devices": {most, "velocity.collector", func(i int, a *risk.Attempt) {
+			a.Phone, a.Device = "+15550100000", []string{fmt.Sprint("device", i)}
+		}},
+		"a device with many numbers": {most, "velocity.collector", func(i int, a *risk.Attempt) {
+			a.Phone, a.Device = risk.Private(fmt.Sprintf("+155501%05d", i)), []string{"device"}
+		}},
+		"a network of many devices": {network, "velocity.devices", func(i int, a *risk.Attempt) {
+			a.IP, a.Device = netip.MustParseAddr("192.0.2.1"), []string{fmt.Sprint("device", i)}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, fingerprint.AskNobody)
+			for i := range c.most + 1 {
+				a := &risk.Attempt{Event: risk.SignUp, Channel: risk.ChannelMobile, Time: s.clock.now()}
+				c.set(i, a)
+				codes := codesOf(s.engine.Assess(t.Context(), a))
+				require.Equal(t, i == c.most, codes[c.code] != 0, "the %d.: %v", i+1, codes)
+			}
+		})
+	}
+}
+
 func TestClonedAndWiped(t *testing.T) {
 	s := newSite(t, fingerprint.AskNobody)
 	id, _ := s.newID(`{}`)

@@ -50,5 +50,5 @@ func TestSoakFlood(t *testing.T) {
 	require.LessOrEqual(t, store.Len(), 200_000+64)
 	used := int64(memory()) - int64(before)
 	t.Logf("%d subjects in %d MiB, %d evicted", store.Len(), used>>20, store.Evicted())
-	require.Less(t, used, int64(256<<20))
+	require.Less(t, used, int64(64<<20))
 }

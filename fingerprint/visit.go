@@ -8,10 +8,13 @@ import (
 
 // visitBatch is a visit on its way to the store and back.
 type visitBatch struct {
-	batch  Batch
-	roles  [MaxSubjects]role // of each subject; roleNone: not of the plane that counts
-	planes planes
-	local  [MaxSubjects]Subject
+	batch    Batch
+	roles    [MaxSubjects]role // of each subject; roleNone: not of the plane that counts
+	planes   planes
+	idents   [kinds]ident
+	none     ident // of nothing, always
+	subjects [MaxSubjects]Subject
+	text     []byte // what is hashed
 }
 
 type role uint8
@@ -31,6 +34,18 @@ const (
 
 var batchPool = sync.Pool{New: func() any { return new(visitBatch) }}
 
+// mostText is how long a text may have been for its room to be kept.
+const mostText = 8 << 10
+
+// release gives a batch back to the pool.
+func (b *visitBatch) release() {
+	b.batch = Batch{}
+	if cap(b.text) > mostText {
+		b.text = nil
+	}
+	batchPool.Put(b)
+}
+
 // with is one set of a subject: a dimension and what is added to it.
 type with struct {
 	dim  Dim
@@ -38,49 +53,51 @@ type with struct {
 }
 
 func (b *visitBatch) fill(s *Sightings, v *Visit) {
-	b.batch = Batch{Tenant: v.Tenant, Subjects: b.local[:0]}
+	b.batch = Batch{Tenant: v.Tenant, Subjects: b.subjects[:0]}
 	if !v.At.IsZero() {
 		b.batch.At = v.At.UnixMilli()
 	}
-	p := s.planes(v.At)
-	b.planes = p
-	var room [64]byte
-	ip := s.hash(&p, kindIP, v.Tenant, string(s.network(v.IP, room[:0])))
-	device := s.hash(&p, kindDevice, v.Tenant, v.Device)
-	if v.Device == "" {
-		device = s.tags(&p, v.Tenant, v.Tags)
+	b.planes = s.planes(v.At)
+	p := &b.planes
+	hash := func(k kind, value string) *ident {
+		i := &b.idents[k]
+		s.hash(i, p, &b.text, k, v.Tenant, value)
+		return i
 	}
-	printed := s.hash(&p, kindPrint, v.Tenant, v.Print)
-	similar := s.hash(&p, kindSimilar, v.Tenant, v.Similar)
-	phone := s.hash(&p, kindPhone, v.Tenant, v.Phone)
-	email := s.hash(&p, kindEmail, v.Tenant, v.Email)
-	account := s.hash(&p, kindAccount, v.Tenant, v.Account)
-	attempt := s.hash(&p, kindAttempt, v.Tenant, v.Attempt)
-	who := &account
+	ip := &b.idents[kindIP]
+	s.address(ip, p, &b.text, v.Tenant, v.IP)
+	device := hash(kindDevice, v.Device)
+	if !device.there {
+		s.tags(device, p, &b.text, v.Tenant, v.Tags)
+	}
+	printed, similar := hash(kindPrint, v.Print), hash(kindSimilar, v.Similar)
+	phone, email, account := hash(kindPhone, v.Phone), hash(kindEmail, v.Email), hash(kindAccount, v.Account)
+	attempt := hash(kindAttempt, v.Attempt)
+	who := account
 	if !who.there {
-		who = &email
+		who = email
 	}
 	if !who.there {
-		who = &phone
+		who = phone
 	}
-	b.add(s, roleDevice, &device, with{DimAttempts, &attempt}, with{DimIPs, &ip}, with{DimAccounts, who}, with{DimPhones, &phone})
-	own := &device
+	own := device
 	if v.Print == v.Device {
-		own = &ident{} // it has shown no id: only look which ids were seen with this token
+		own = &b.none // it has shown no id: only look which ids were seen with this token
 	}
-	b.add(s, rolePrint, &printed, with{DimDevices, own})
-	b.add(s, roleSimilar, &similar, with{DimAttempts, &attempt}, with{DimAccounts, who})
-	b.add(s, roleIP, &ip, with{DimAttempts, &attempt}, with{DimDevices, &device}, with{DimAccounts, who})
-	b.add(s, rolePhone, &phone, with{DimAttempts, &attempt}, with{DimDevices, &device}, with{DimAccounts, who})
-	b.add(s, roleEmail, &email, with{DimAttempts, &attempt}, with{DimDevices, &device}, with{DimIPs, &ip})
-	b.add(s, roleAccount, &account, with{DimAttempts, &attempt}, with{DimDevices, &device}, with{DimIPs, &ip})
+	b.add(s, roleDevice, device, with{DimAttempts, attempt}, with{DimIPs, ip}, with{DimAccounts, who}, with{DimPhones, phone})
+	b.add(s, rolePrint, printed, with{DimDevices, own})
+	b.add(s, roleSimilar, similar, with{DimAttempts, attempt}, with{DimAccounts, who})
+	b.add(s, roleIP, ip, with{DimAttempts, attempt}, with{DimDevices, device}, with{DimAccounts, who})
+	b.add(s, rolePhone, phone, with{DimAttempts, attempt}, with{DimDevices, device}, with{DimAccounts, who})
+	b.add(s, roleEmail, email, with{DimAttempts, attempt}, with{DimDevices, device}, with{DimIPs, ip})
+	b.add(s, roleAccount, account, with{DimAttempts, attempt}, with{DimDevices, device}, with{DimIPs, ip})
 	for _, id := range v.IDs[:min(len(v.IDs), MaxIDs)] {
 		if value := cleanID(id.Value); value != "" {
-			business := s.hash(&p, kindBusiness, v.Tenant, strings.ToLower(id.Kind)+":"+value)
-			b.add(s, roleBusiness, &business, with{DimAttempts, &attempt}, with{DimDevices, &device}, with{DimAccounts, who})
+			business := hash(kindBusiness, strings.ToLower(id.Kind)+":"+value)
+			b.add(s, roleBusiness, business, with{DimAttempts, attempt}, with{DimDevices, device}, with{DimAccounts, who})
 		}
 	}
-	b.before(s, v, &p)
+	b.before(s, v)
 }
 
 // add puts a subject into the batch, once for each plane.
@@ -88,7 +105,7 @@ func (b *visitBatch) add(s *Sightings, r role, i *ident, sets ...with) {
 	if !i.there {
 		return
 	}
-	keep, dated := Windows[2], r == roleDevice || r == roleDeviceBefore || r == rolePrint
+	keep, dated := week, r == roleDevice || r == roleDeviceBefore || r == rolePrint
 	if dated {
 		keep = s.o.Keep
 	}
@@ -99,10 +116,10 @@ func (b *visitBatch) add(s *Sightings, r role, i *ident, sets ...with) {
 		n := len(b.batch.Subjects)
 		b.batch.Subjects = b.batch.Subjects[:n+1]
 		sub := &b.batch.Subjects[n]
-		*sub = Subject{Key: i.sums[plane], Keep: keep, Dated: dated}
-		for _, w := range sets {
-			sub.Sets[sub.N] = Set{Dim: w.dim, Member: w.what.member(plane)}
-			sub.N++
+		sub.Key, sub.Keep, sub.Dated, sub.N = i.sums[plane], keep, dated, len(sets)
+		sub.First, sub.Last = 0, 0
+		for j := range sets {
+			sub.Sets[j] = Set{Dim: sets[j].dim, Member: sets[j].what.member(plane)}
 		}
 		b.roles[n] = roleNone
 		switch {
@@ -114,7 +131,7 @@ func (b *visitBatch) add(s *Sightings, r role, i *ident, sets ...with) {
 	}
 }
 
-// has finds business identifiers given twice.
+// has finds what is there already: business identifiers given twice.
 func (b *visitBatch) has(k Key) bool {
 	for i := range b.batch.Subjects {
 		if b.batch.Subjects[i].Key == k {
@@ -125,8 +142,9 @@ func (b *visitBatch) has(k Key) bool {
 }
 
 // before adds the device under the former epoch when that is not written any more: that it was seen at all is kept
-// longer than what is counted.
-func (b *visitBatch) before(s *Sightings, v *Visit, p *planes) {
+// longer than what is counted. It is only looked at.
+func (b *visitBatch) before(s *Sightings, v *Visit) {
+	p := b.planes
 	if s.o.Ring == nil || s.o.Ring.Epoch() == 0 || p.previous || v.Device == "" {
 		return
 	}
@@ -134,7 +152,8 @@ func (b *visitBatch) before(s *Sightings, v *Visit, p *planes) {
 	if former.at.Unix() < 0 {
 		return
 	}
-	i := s.hash(&former, kindDevice, v.Tenant, v.Device)
+	var i ident
+	s.hash(&i, &former, &b.text, kindDevice, v.Tenant, v.Device)
 	b.planes.n = former.n
 	first := len(b.batch.Subjects)
 	b.add(s, roleDeviceBefore, &i)
@@ -145,31 +164,32 @@ func (b *visitBatch) before(s *Sightings, v *Visit, p *planes) {
 }
 
 // answer reads what the store found.
-func (b *visitBatch) answer() (out Sighting) {
+func (b *visitBatch) answer(out *Sighting) {
 	var before *Subject
 	for n := range b.batch.Subjects {
 		sub := &b.batch.Subjects[n]
 		switch b.roles[n] {
 		case roleDevice:
-			out.Device = sub.seen()
+			sub.seen(&out.Device)
 		case roleDeviceBefore:
 			if sub.First != 0 && (before == nil || sub.First < before.First) {
 				before = sub
 			}
 		case rolePrint:
-			out.Print = sub.seen()
+			sub.seen(&out.Print)
 		case roleSimilar:
-			out.Similar = sub.seen()
+			sub.seen(&out.Similar)
 		case roleIP:
-			out.IP = sub.seen()
+			sub.seen(&out.IP)
 		case rolePhone:
-			out.Phone = sub.seen()
+			sub.seen(&out.Phone)
 		case roleEmail:
-			out.Email = sub.seen()
+			sub.seen(&out.Email)
 		case roleAccount:
-			out.Account = sub.seen()
+			sub.seen(&out.Account)
 		case roleBusiness:
-			if one := sub.seen(); !out.Business.There || one.Attempts[1].N > out.Business.Attempts[1].N {
+			var one Seen
+			if sub.seen(&one); !out.Business.There || one.Attempts[1].N > out.Business.Attempts[1].N {
 				out.Business = one
 			}
 		}
@@ -184,32 +204,34 @@ func (b *visitBatch) answer() (out Sighting) {
 		}
 		out.Device.Before = true
 	}
-	return out
 }
 
-func (sub *Subject) seen() Seen {
-	s := Seen{There: true, Before: sub.First != 0}
-	if s.Before {
-		s.First, s.Last = time.UnixMilli(sub.First), time.UnixMilli(sub.Last)
+// seen writes what was found into s, which is zero.
+func (sub *Subject) seen(s *Seen) {
+	s.There = true
+	if sub.First != 0 {
+		s.Before, s.First, s.Last = true, time.UnixMilli(sub.First), time.UnixMilli(sub.Last)
 	}
 	for j := range sub.N {
 		set := &sub.Sets[j]
-		var c Counts
+		c := s.counts(set.Dim)
 		for w := range c {
-			c[w] = Count{int(set.Counts[w]), set.Full}
-		}
-		switch set.Dim {
-		case DimAttempts:
-			s.Attempts = c
-		case DimIPs:
-			s.IPs = c
-		case DimAccounts:
-			s.Accounts = c
-		case DimPhones:
-			s.Phones = c
-		case DimDevices:
-			s.Devices = c
+			c[w].N, c[w].AtLeast = int(set.Counts[w]), set.Full
 		}
 	}
-	return s
+}
+
+// counts are those of a dimension.
+func (s *Seen) counts(d Dim) *Counts {
+	switch d {
+	case DimIPs:
+		return &s.IPs
+	case DimAccounts:
+		return &s.Accounts
+	case DimPhones:
+		return &s.Phones
+	case DimDevices:
+		return &s.Devices
+	}
+	return &s.Attempts
 }

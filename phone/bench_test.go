@@ -32,30 +32,44 @@ func medianRatio(ours, floor func(n int)) float64 {
 
 var sink int
 
-// BenchmarkParse reads numbers: parsed, valid, type. The floor is the library alone doing the same.
+var examples = []string{"+4740000000", "+12025550123", "+442079460958", "+4915123456789", "+33612345678", "+390669812345", "+46701234567", "+819012345678"}
+
+func parseOurs(n int) {
+	for i := range n {
+		if p, err := phone.Parse(examples[i%len(examples)], ""); err == nil {
+			sink += int(p.Line())
+		}
+	}
+}
+
+// parseFloor is the library alone doing the same: parsed, valid, type.
+func parseFloor(n int) {
+	for i := range n {
+		if p, err := phonenumbers.Parse(examples[i%len(examples)], ""); err == nil && phonenumbers.IsValidNumber(p) {
+			sink += int(phonenumbers.GetNumberType(p))
+		}
+	}
+}
+
+const mostParse = 1.15
+
+// parseRatio is what Parse costs beside the library alone: the better of three runs, since others may load the machine.
+func parseRatio() float64 {
+	best := medianRatio(parseOurs, parseFloor)
+	for range 2 {
+		if best > mostParse {
+			best = min(best, medianRatio(parseOurs, parseFloor))
+		}
+	}
+	return best
+}
+
 func BenchmarkParse(b *testing.B) {
-	numbers := []string{"+4740000000", "+12025550123", "+442079460958", "+4915123456789", "+33612345678", "+390669812345", "+46701234567", "+819012345678"}
-	ours := func(n int) {
-		for i := range n {
-			p, err := phone.Parse(numbers[i%len(numbers)], "")
-			if err == nil {
-				sink += int(p.Line())
-			}
-		}
-	}
-	floor := func(n int) {
-		for i := range n {
-			p, err := phonenumbers.Parse(numbers[i%len(numbers)], "")
-			if err == nil && phonenumbers.IsValidNumber(p) {
-				sink += int(phonenumbers.GetNumberType(p))
-			}
-		}
-	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	ours(b.N)
+	parseOurs(b.N)
 	b.StopTimer()
-	b.ReportMetric(medianRatio(ours, floor), "x/floor")
+	b.ReportMetric(parseRatio(), "x/floor")
 }
 
 func generated(t testing.TB, n int) (*phone.List, []uint64) {
@@ -85,6 +99,28 @@ func BenchmarkDisposable(b *testing.B) {
 		sink += l.LookDigits(questions[i&(len(questions)-1)]).Block
 		i++
 	}
+}
+
+// The bounds of the benchmarks, as a test: the best of many short runs, since others may load the machine.
+func TestCosts(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes everything slower")
+	}
+	l, list := generated(t, 126_000)
+	best := time.Hour
+	const n = 2000
+	for i := range 300 {
+		began := time.Now()
+		for j := range n {
+			sink += l.LookDigits(list[(i*n+j*7919)%len(list)] + uint64(j&1)*7).Block
+		}
+		best = min(best, time.Since(began)/n)
+	}
+	t.Logf("a question to a list of %d numbers: %v", l.Len(), best)
+	require.LessOrEqual(t, best, 150*time.Nanosecond)
+	ratio := parseRatio()
+	t.Logf("parsing: %.2f times the library alone", ratio)
+	require.LessOrEqual(t, ratio, mostParse)
 }
 
 func TestListMemory(t *testing.T) {

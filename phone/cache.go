@@ -110,29 +110,26 @@ func (c *Cache) Lookup(ctx context.Context, n Number, q Query) (Intel, error) {
 			c.mu.Unlock()
 			return out, nil
 		}
-		if f := c.flight[key]; f != nil {
-			c.mu.Unlock()
-			select {
-			case <-f.done:
-			case <-ctx.Done():
-				return out, ctx.Err()
-			}
-			if missing&^f.fields == 0 { // it was asked for all we miss: its answer is ours
-				out.Take(f.intel, missing)
-				return out, f.err
-			}
-			continue
+		f := c.flight[key]
+		if f == nil {
+			f = &lookedUp{done: make(chan struct{}), fields: missing}
+			c.flight[key] = f
+			go c.ask(ctx, key, n, q, f) // with a deadline of its own: others may wait for it when the caller has given up
 		}
-		f := &lookedUp{done: make(chan struct{}), fields: missing}
-		c.flight[key] = f
 		c.mu.Unlock()
-		c.ask(ctx, key, n, q, f)
-		out.Take(f.intel, missing)
-		return out, f.err
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return out, ctx.Err()
+		}
+		if missing&^f.fields == 0 { // it was asked for all we miss: its answer is ours
+			out.Take(f.intel, missing)
+			return out, f.err
+		}
 	}
 }
 
-// ask looks up and keeps. It goes on when the caller hangs up, for others may be waiting.
+// ask looks up and keeps.
 func (c *Cache) ask(ctx context.Context, key cacheKey, n Number, q Query, f *lookedUp) {
 	q.Fields = f.fields
 	f.err = errors.New("phone: the look-up panicked")

@@ -38,12 +38,17 @@
 // numbers, no proof. Codes by message or call are a restricted authenticator in NIST SP 800-63B: offer something
 // stronger beside them, and never recover an account by phone alone. Numbers are recycled: verify again after months.
 //
-// [Verifier.Start] tells its caller why nothing was sent. A visitor who can see that, or can see that an answer came
-// faster than a service replies, learns what is blocked: answer all alike, and set Options.Background.
+// [Verifier.Start] tells its caller why nothing was sent; the visitor must not see it. What he can see is the same for
+// numbers that are known, blocked, limited or not served: a request that is refused asks the store as often, begins the
+// same pause, and leaves a code that nobody knows, so that guesses are found wrong, counted and locked as ever. Two things
+// still show, and only the caller can hide them: how long a service takes to send, which Options.Background does, and
+// with a [Hosted] service how long it takes to check.
 //
-// Somebody who enters another's number can make it receive a few messages and lock it for an hour with wrong codes; the
-// limits bound both.
+// Somebody who enters another's number can make it receive a few messages, begin its pauses and lock it for an hour with
+// wrong codes; the limits bound the first and the last. He never ends another flow's code without paying for a message.
 //
-// Nothing here was tried against a real provider: clients were proven with published examples and the fakes of package
-// phonetest.
+// Nothing is won by a clock that is set back: see [Store].
+//
+// Nothing here was tried against a real provider, carrier or handset: clients were proven with published examples and the
+// fakes of package phonetest, the last line of messages against the examples of its specification.
 package phone

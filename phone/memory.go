@@ -11,18 +11,21 @@ import (
 
 // MemoryOptions of a [Memory]. The zero value and nil mean the defaults.
 type MemoryOptions struct {
-	// Now is the clock; default time.Now.
+	// Now is the clock; default time.Now, of which only the monotonic reading matters after NewMemory: setting the
+	// machine's clock changes nothing.
 	Now func() time.Time
 	// MaxEntries bounds the numbers, codes, counters and sets kept, each kind for itself; default 200,000, which take
 	// some 100 MB in all. When a kind is full of live entries, what would need another is refused with [ErrFull]: an
-	// attacker who gets that far stops further messages, but never makes a counter forget.
+	// attacker who gets that far stops further messages, but never makes a counter forget. What is kept for requests that
+	// are refused (Issue.Decoy) takes no more than half of the room.
 	MaxEntries int
 }
 
 // Memory is a [Store], [RouteStore] and [SightingStore] for one instance. One lock guards it all: each call takes a few
 // microseconds, and messages cost money long before that matters. It is safe for concurrent use.
 type Memory struct {
-	now func() time.Time
+	clock func() time.Time
+	began time.Time
 
 	mu       sync.Mutex
 	counters shelf[*counter] // guarded by mu, as are those below
@@ -55,7 +58,7 @@ func NewMemory(opts *MemoryOptions) (*Memory, error) {
 	if o.MaxEntries < 0 {
 		return nil, errors.New("phone: MaxEntries must be positive, or 0 for 200,000")
 	}
-	m := &Memory{now: o.Now}
+	m := &Memory{clock: o.Now, began: o.Now()}
 	most := o.MaxEntries
 	m.counters, m.records, m.phones = newShelf[*counter](most), newShelf[*record](most), newShelf[phoneState](most)
 	m.grants, m.routes = newShelf[Grant](most), newShelf[*route](most)
@@ -66,13 +69,38 @@ func NewMemory(opts *MemoryOptions) (*Memory, error) {
 // InProcess says that answers come without I/O.
 func (m *Memory) InProcess() bool { return true }
 
+// now is the time in ms since 1970.
+func (m *Memory) now() int64 { return m.began.Add(m.clock().Sub(m.began)).UnixMilli() }
+
 type record struct {
-	flow, request, seed, mac Key
-	left, sends              int
-	channel                  Channel
-	issued, expires          int64
-	ref                      string
+	flow, seed, mac Key   // seed: zero for a decoy
+	requests        []Key // that this code has answered, the latest last
+	left, sends     int
+	channel         Channel
+	issued, expires int64
+	ref             string
 }
+
+// answers notes that a request was answered with this code.
+func (r *record) answers(request Key) {
+	const most = 16
+	if request == (Key{}) {
+		return
+	}
+	if len(r.requests) == most {
+		r.requests = r.requests[1:]
+	}
+	r.requests = append(r.requests, request)
+}
+
+// record returns the living code of a record and flow, if any.
+func (m *Memory) record(key, flow Key, now int64) (*record, bool) {
+	rec, ok := m.records.get(key, now)
+	return rec, ok && rec.flow == flow && !ahead(rec.issued, now)
+}
+
+// ahead reports whether something happened later than now: the clock was set back.
+func ahead(at, now int64) bool { return at > now+ClockSlack.Milliseconds() }
 
 type phoneState struct {
 	sent int
@@ -89,14 +117,13 @@ func (m *Memory) Issue(ctx context.Context, r *Issue) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
+	now := m.now()
 	r.At = time.UnixMilli(now)
-	rec, live := m.records.get(r.Record, now)
-	if live && rec.request == r.Request && r.Request != (Key{}) && rec.flow == r.Flow {
+	rec, live := m.record(r.Record, r.Flow, now)
+	p, _ := m.phones.get(r.Phone, now)
+	if live && r.Request != (Key{}) && slices.Contains(rec.requests, r.Request) {
 		m.answer(r, Duplicate, rec)
-		if p, ok := m.phones.get(r.Phone, now); ok {
-			r.RetryAfter = pause(r.Cooldowns, p, now)
-		}
+		r.RetryAfter = pause(r.Cooldowns, p, now)
 		return nil
 	}
 	for i := range r.Failures {
@@ -106,19 +133,28 @@ func (m *Memory) Issue(ctx context.Context, r *Issue) error {
 			return nil
 		}
 	}
-	p, _ := m.phones.get(r.Phone, now)
 	if wait := pause(r.Cooldowns, p, now); wait > 0 {
 		r.Outcome, r.RetryAfter = Cooling, wait
+		return nil
+	}
+	if r.Withhold {
+		r.Outcome = Withheld
+		m.decoy(r, rec, live, p, now)
 		return nil
 	}
 	for i := range r.Quotas {
 		q := &r.Quotas[i]
 		if sum, wait := m.spent(q, now); sum+q.Cost > q.Max {
 			r.Outcome, r.RetryAfter, r.Quota = Exceeded, wait, i
+			m.decoy(r, rec, live, p, now)
 			return nil
 		}
 	}
-	if !m.counters.room(len(r.Quotas), now) || !m.records.room(1, now) || !m.phones.room(1, now) || !m.routes.room(len(r.Routes), now) {
+	quotas := make([]Key, len(r.Quotas))
+	for i := range r.Quotas {
+		quotas[i] = r.Quotas[i].Key
+	}
+	if !m.counters.room(now, quotas...) || !m.records.room(now, r.Record) || !m.phones.room(now, r.Phone) || !m.routes.room(now, r.Routes...) {
 		return ErrFull
 	}
 	for i := range r.Quotas {
@@ -126,14 +162,13 @@ func (m *Memory) Issue(ctx context.Context, r *Issue) error {
 	}
 	p = phoneState{p.sent + 1, now}
 	m.phones.put(r.Phone, p, now+cooldownMemory.Milliseconds())
-	if live && rec.flow == r.Flow && rec.left > 0 && rec.sends < r.Sends && rec.expires-now >= r.Fresh.Milliseconds() {
+	if live && rec.seed != (Key{}) && rec.left > 0 && rec.sends < r.Sends && rec.expires-now >= r.Fresh.Milliseconds() {
 		rec.sends++
-		rec.request, rec.channel = r.Request, r.Channel
+		rec.channel = r.Channel
+		rec.answers(r.Request)
 		m.answer(r, Resend, rec)
 	} else {
-		rec = &record{flow: r.Flow, request: r.Request, seed: r.Seed, mac: r.MAC, left: r.Tries, sends: 1,
-			channel: r.Channel, issued: now, expires: now + r.TTL.Milliseconds()}
-		m.records.put(r.Record, rec, rec.expires)
+		rec = m.keep(r, r.Seed, r.MAC, now)
 		for _, key := range r.Routes {
 			m.count(key, now, now, func(b *tally) { b.sent++ })
 		}
@@ -141,6 +176,43 @@ func (m *Memory) Issue(ctx context.Context, r *Issue) error {
 	}
 	r.RetryAfter = pause(r.Cooldowns, p, now)
 	return nil
+}
+
+// keep puts a new code in the place of whatever was there.
+func (m *Memory) keep(r *Issue, seed, mac Key, now int64) *record {
+	rec := &record{flow: r.Flow, seed: seed, mac: mac, left: r.Tries, sends: 1,
+		channel: r.Channel, issued: now, expires: now + r.TTL.Milliseconds()}
+	rec.answers(r.Request)
+	m.records.put(r.Record, rec, rec.expires)
+	return rec
+}
+
+// decoy does for a request that is refused what the visitor would notice of one that is not.
+func (m *Memory) decoy(r *Issue, rec *record, live bool, p phoneState, now int64) {
+	if r.Decoy == (Key{}) {
+		return
+	}
+	p = phoneState{p.sent + 1, now}
+	if m.phones.half() && m.phones.room(now, r.Phone) {
+		m.phones.put(r.Phone, p, now+cooldownMemory.Milliseconds())
+	}
+	r.RetryAfter = pause(r.Cooldowns, p, now)
+	switch {
+	case live && rec.left > 0 && (rec.seed != (Key{}) || rec.sends < r.Sends && rec.expires-now >= r.Fresh.Milliseconds()):
+		if rec.seed == (Key{}) {
+			rec.sends++
+		}
+		rec.answers(r.Request)
+		r.Expires = time.UnixMilli(rec.expires)
+	case m.records.half() && m.records.room(now, r.Record) && !m.taken(r, now):
+		r.Expires = time.UnixMilli(m.keep(r, Key{}, r.Decoy, now).expires)
+	}
+}
+
+// taken reports whether the code of another flow lives. A refusal does not end it: it would cost whoever asks nothing.
+func (m *Memory) taken(r *Issue, now int64) bool {
+	rec, ok := m.records.get(r.Record, now)
+	return ok && rec.flow != r.Flow && rec.seed != (Key{}) && !ahead(rec.issued, now)
 }
 
 func (m *Memory) answer(r *Issue, o IssueOutcome, rec *record) {
@@ -164,17 +236,17 @@ func (m *Memory) Settle(ctx context.Context, r *Settle) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, at := m.now().UnixMilli(), r.At.UnixMilli()
+	now, at := m.now(), r.At.UnixMilli()
 	for i := range r.Adjust {
 		m.adjust(&r.Adjust[i], now, at)
 	}
 	for _, key := range r.Retract {
 		m.count(key, now, at, func(b *tally) { b.sent = max(0, b.sent-1) })
 	}
-	if rec, ok := m.records.get(r.Record, now); ok && rec.flow == r.Flow && r.Ref != "" {
+	if rec, ok := m.record(r.Record, r.Flow, now); ok && r.Ref != "" {
 		rec.ref = r.Ref
 	}
-	if r.Message != (Key{}) && m.messages.room(1, now) {
+	if r.Message != (Key{}) && m.messages.room(now, r.Message) {
 		m.messages.put(r.Message, &message{routes: slices.Clone(r.Routes), at: at}, now+messageMemory.Milliseconds())
 	}
 	return nil
@@ -187,10 +259,9 @@ func (m *Memory) Check(ctx context.Context, r *Check) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
+	now := m.now()
 	r.Now = time.UnixMilli(now)
-	rec, live := m.records.get(r.Record, now)
-	live = live && rec.flow == r.Flow
+	rec, live := m.record(r.Record, r.Flow, now)
 	if r.Mode == Confirm {
 		if !live || rec.ref != r.Ref {
 			r.Outcome = Gone
@@ -215,7 +286,11 @@ func (m *Memory) Check(ctx context.Context, r *Check) error {
 		r.Outcome = Gone
 		return nil
 	}
-	if !m.counters.room(len(r.Failures), now) || !m.grants.room(1, now) {
+	failures := make([]Key, len(r.Failures))
+	for i := range r.Failures {
+		failures[i] = r.Failures[i].Key
+	}
+	if !m.counters.room(now, failures...) || !m.grants.room(now, r.Grant) {
 		return ErrFull
 	}
 	rec.left--
@@ -268,6 +343,10 @@ func (m *Memory) Granted(ctx context.Context, _ string, key Key) (Grant, error) 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g, _ := m.grants.get(key, m.now().UnixMilli())
+	now := m.now()
+	g, _ := m.grants.get(key, now)
+	if g.Channel != 0 && ahead(g.At.UnixMilli(), now) {
+		return Grant{}, nil
+	}
 	return g, nil
 }

@@ -70,7 +70,7 @@ func (m *Memory) Routes(ctx context.Context, _ string, keys []Key) ([]RouteStats
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
+	now := m.now()
 	out := make([]RouteStats, len(keys))
 	for i, key := range keys {
 		out[i].Now = time.UnixMilli(now)
@@ -111,10 +111,10 @@ func (m *Memory) Hold(ctx context.Context, _ string, key Key, base, most time.Du
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
+	now := m.now()
 	r, ok := m.routes.get(key, now)
 	if !ok {
-		if !m.routes.room(1, now) {
+		if !m.routes.room(now, key) {
 			return time.Time{}, ErrFull
 		}
 		r = &route{}
@@ -141,7 +141,7 @@ func (m *Memory) Release(ctx context.Context, _ string, key Key) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
+	now := m.now()
 	if r, ok := m.routes.get(key, now); ok && now < r.until {
 		r.until = now
 	}
@@ -155,7 +155,7 @@ func (m *Memory) Deliver(ctx context.Context, _ string, key Key, failed bool) (b
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
+	now := m.now()
 	msg, ok := m.messages.get(key, now)
 	if !ok || msg.done {
 		return false, nil
@@ -179,8 +179,12 @@ func (m *Memory) Sight(ctx context.Context, s *Sighting) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
-	if !m.sets.room(len(s.Sets)+1, now) {
+	now := m.now()
+	keys := make([]Key, 0, len(s.Sets)+1)
+	for i := range s.Sets {
+		keys = append(keys, s.Sets[i].Key)
+	}
+	if !m.sets.room(now, append(keys, s.Block)...) {
 		return ErrFull
 	}
 	s.Distinct = s.Distinct[:0]

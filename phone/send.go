@@ -9,13 +9,12 @@ import (
 
 // sendJob is one message that is paid for.
 type sendJob struct {
-	v      *Verifier
-	r      StartRequest
-	ch     Channel
-	code   Code
-	is     *Issue
-	routes [2]Key
-	fresh  bool // a new code
+	v     *Verifier
+	r     StartRequest
+	ch    Channel
+	code  Code
+	is    *Issue
+	fresh bool // a new code
 }
 
 // run sends and settles. It survives a sender that panics.

@@ -29,9 +29,18 @@ func (s *shelf[V]) put(k Key, v V, expires int64) { s.m[k] = shelved[V]{v, expir
 
 func (s *shelf[V]) drop(k Key) { delete(s.m, k) }
 
-// room reports whether n more entries fit, after removing expired ones if need be: at most once a second, for a full
-// shelf is walked from end to end.
-func (s *shelf[V]) room(n int, now int64) bool {
+// room reports whether entries for these keys fit, after removing expired ones if need be: at most once a second, for a
+// full shelf is walked from end to end.
+func (s *shelf[V]) room(now int64, keys ...Key) bool {
+	n := len(keys)
+	if len(s.m)+n <= s.most {
+		return true
+	}
+	for _, k := range keys {
+		if _, ok := s.m[k]; ok {
+			n--
+		}
+	}
 	if len(s.m)+n <= s.most {
 		return true
 	}
@@ -47,9 +56,13 @@ func (s *shelf[V]) room(n int, now int64) bool {
 	return len(s.m)+n <= s.most
 }
 
-// counter counts in twelfths of a window.
+// half reports whether the shelf is half empty.
+func (s *shelf[V]) half() bool { return len(s.m) <= s.most/2 }
+
+// counter counts in twelfths of a window. Its time is that of its newest part at least: it never runs back.
 type counter struct {
-	parts [quotaParts + 1]struct{ index, n int64 }
+	parts  [quotaParts + 1]struct{ index, n int64 }
+	newest int64
 }
 
 // part is the length of a twelfth in ms, rounded up so that twelve are never less than the window.
@@ -65,7 +78,7 @@ func (m *Memory) spent(q *Quota, now int64) (sum int64, wait time.Duration) {
 	first := int64(-1)
 	for i := range c.parts {
 		p := &c.parts[i]
-		if p.n != 0 && p.index >= now/part-quotaParts {
+		if p.n != 0 && p.index >= max(now/part, c.newest)-quotaParts {
 			sum += p.n
 			if first < 0 || p.index < first {
 				first = p.index
@@ -73,7 +86,7 @@ func (m *Memory) spent(q *Quota, now int64) (sum int64, wait time.Duration) {
 		}
 	}
 	if first >= 0 {
-		wait = time.Duration((first+quotaParts+1)*part-now) * time.Millisecond
+		wait = time.Duration(min(first+quotaParts+1-now/part, quotaParts+1)*part-now%part) * time.Millisecond
 	}
 	return sum, wait
 }
@@ -85,7 +98,8 @@ func (m *Memory) charge(q *Quota, now, n int64) {
 		c = &counter{}
 	}
 	part := q.part()
-	index := now / part
+	index := max(now/part, c.newest)
+	c.newest = index
 	p := &c.parts[index%int64(len(c.parts))]
 	if p.index != index {
 		p.index, p.n = index, 0

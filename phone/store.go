@@ -19,6 +19,10 @@ type Key = keyed.Sum
 //
 // An error means that the store could not tell. Callers then send nothing and let nobody pass. After an error a change
 // may or may not have happened; it is never sent again.
+//
+// Time is the store's. Should its clock be set back, nothing is won by it: codes and grants that were made later than
+// now (but for [ClockSlack]) are none, cool-downs last no longer than they are long, and what counters were charged
+// ahead of the clock counts until it has caught up.
 type Store interface {
 	// Issue judges whether a code may be sent now, and if so charges every quota and keeps the code, all or nothing.
 	Issue(ctx context.Context, r *Issue) error
@@ -36,6 +40,9 @@ var ErrFull = errors.New("phone: the store is full")
 
 // ErrRequest says that a request to a store breaks the documented bounds.
 var ErrRequest = errors.New("phone: invalid request to the store")
+
+// ClockSlack is how far a store's clock may be set back, as clocks are that are corrected, without codes and grants dying.
+const ClockSlack = 30 * time.Second
 
 // Quota is a counter with a bound. It counts in twelfths of its window and forgets a twelfth when the whole of it is
 // older than the window: within any stretch of time as long as the window, never more than Max is spent.
@@ -61,6 +68,7 @@ const (
 	Cooling                           // too soon after the last message to this number
 	Exceeded                          // a quota is spent
 	LockedOut                         // too many failures of this number or device
+	Withheld                          // Issue.Withhold was set
 )
 
 // Issue asks for a code to be kept and sent.
@@ -83,12 +91,20 @@ type Issue struct {
 	Failures  []Quota // LockedOut when one of them has reached Max; Cost does not matter
 	Quotas    []Quota // charged all or none
 	Routes    []Key   // conversion counters: a new code counts as sent
+	// Withhold says that nothing will be sent, whatever the quotas say: none is charged.
+	Withhold bool
+	// Decoy, unless zero, is the MAC of no code. When nothing will be sent (Withheld, Exceeded) the cool-down begins all
+	// the same, and the decoy is kept where no code lives: whoever asked, asks again and tries codes then meets what he
+	// would have met. It is left out where there is no room.
+	Decoy Key
 
-	Outcome    IssueOutcome
-	At         time.Time     // the store's clock
-	RetryAfter time.Duration // of Cooling, Exceeded and LockedOut; of the others the pause that has begun
-	Quota      int           // index of what was Exceeded
-	LiveSeed   Key           // of the code to send
+	Outcome IssueOutcome
+	At      time.Time // the store's clock
+	// RetryAfter is when asking again may help, of Cooling, LockedOut, and Exceeded without a Decoy; of the others the
+	// pause that has begun.
+	RetryAfter time.Duration
+	Quota      int // index of what was Exceeded
+	LiveSeed   Key // of the code to send
 	LiveMAC    Key
 	Expires    time.Time
 	Sent       int // messages with this code, this one included

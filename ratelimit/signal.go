@@ -247,13 +247,18 @@ func (s *Signal) Settle(ctx context.Context, st risk.Settlement) error {
 	case risk.Judged:
 		return errors.Join(s.penalise(ctx, st), s.forgive(ctx, st))
 	case risk.Refused:
-		return s.limiter.Report(ctx, s.subject(st.Attempt, nil), Refused)
+		return s.Report(ctx, st.Attempt, Refused)
 	case risk.Undone:
 		if st.Receipt != "" {
 			return s.limiter.RefundReceipt(ctx, st.Attempt.Tenant, st.Receipt)
 		}
 	}
 	return nil
+}
+
+// Report charges failures that no assessment has seen, a wrong one-time code say, to whom the attempt is counted by.
+func (s *Signal) Report(ctx context.Context, a *risk.Attempt, failures ...Failure) error {
+	return s.limiter.Report(ctx, s.subject(a, nil), failures...)
 }
 
 // penalise reports the failures among the assessment's reasons.
@@ -270,7 +275,7 @@ func (s *Signal) penalise(ctx context.Context, st risk.Settlement) error {
 	if len(failures) == 0 {
 		return nil
 	}
-	return s.limiter.Report(ctx, s.subject(st.Attempt, nil), failures...)
+	return s.Report(ctx, st.Attempt, failures...)
 }
 
 // happened reports whether the offence is among the reasons and is of this attempt: a flow keeps its findings, so a

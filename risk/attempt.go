@@ -118,7 +118,8 @@ func Evidence[E any](a *Attempt) (E, bool) {
 }
 
 // Asked reports whether proof p should have come with this attempt: its channel always carries p, or p is the only
-// proof its flow still misses. Only then is its absence evidence. It is false outside an assessment.
+// proof its flow still misses and the client has not said that it cannot give it. Only then is its absence evidence. It
+// is false outside an assessment.
 func (a *Attempt) Asked(p Proof) bool {
 	return a.state != nil && slices.Contains(a.state.asked, p)
 }

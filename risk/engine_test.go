@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -232,6 +233,35 @@ func TestCostlySignalsAreStepUps(t *testing.T) {
 	s = engine(t, nil, costly, bad("ip", 30)).Assess(t.Context(), &risk.Attempt{})
 	require.Equal(t, 1, asked)
 	require.Empty(t, s.Unused)
+}
+
+func TestWhatAClientCannotGiveIsNotMissed(t *testing.T) {
+	absent := says(risk.Description{Name: "passkey", Codes: []risk.Code{{Name: "absent", Points: 6}}, Proofs: []risk.Proof{risk.ProofHuman}},
+		func(a *risk.Attempt, f *risk.Finding) {
+			if a.Asked(risk.ProofHuman) {
+				f.Observe("absent")
+			}
+		})
+	e := engine(t, nil, bad("ip", 22), absent)
+	a := risk.Attempt{}
+	a.Flow = e.Assess(t.Context(), &a).Flow
+	require.Equal(t, []string{"absent", "bad"}, codesOf(e.Assess(t.Context(), &a)))
+	a.Cannot = []risk.Proof{risk.ProofHuman}
+	a.Flow = e.Assess(t.Context(), &risk.Attempt{}).Flow
+	s := e.Assess(t.Context(), &a)
+	require.Equal(t, []string{"bad"}, codesOf(s))
+	require.Equal(t, risk.Review, s.Action)
+}
+
+// codesOf lists the codes among the reasons, in alphabetical order.
+func codesOf(s *risk.Assessment) (codes []string) {
+	for _, r := range s.Reasons {
+		if r.Signal != "" {
+			codes = append(codes, r.Code)
+		}
+	}
+	slices.Sort(codes)
+	return codes
 }
 
 func TestEarlyStopSkipsWhatCannotMatter(t *testing.T) {

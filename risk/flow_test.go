@@ -292,6 +292,23 @@ func TestUndoneReopensAFlowOnce(t *testing.T) {
 	require.Equal(t, risk.Challenge, e.Assess(t.Context(), &a).Action, "once")
 }
 
+func TestReopenedFlowsAreCountedAgain(t *testing.T) {
+	asked := 0
+	limits := says(risk.Description{Name: "limits", Counts: true}, func(_ *risk.Attempt, f *risk.Finding) {
+		asked++
+		f.Receipt("one charge")
+	})
+	e := engine(t, nil, limits, bad("ip", 22), prover("captcha", risk.ProofHuman, risk.Stored))
+	a := risk.Attempt{Event: risk.SignUp}
+	a.Flow = e.Assess(t.Context(), &a).Flow
+	s := e.Assess(t.Context(), with(a, proofToken(risk.ProofHuman)))
+	require.True(t, s.Allowed())
+	require.Equal(t, 1, asked, "charged already")
+	require.NoError(t, e.Settle(t.Context(), s, risk.Undone))
+	require.True(t, e.Assess(t.Context(), &a).Allowed())
+	require.Equal(t, 2, asked, "what was charged has been refunded")
+}
+
 func TestOpenOffersAndPendingTellsWhatIsMissing(t *testing.T) {
 	e := engine(t, nil, prover("captcha", risk.ProofHuman, risk.Stored), prover("phone", risk.ProofPhone, risk.Stored))
 	a := risk.Attempt{Event: risk.SignUp}

@@ -100,7 +100,7 @@ func (r *run) resume(f *flow) {
 	}
 	copy(r.b.kept, r.b.said)
 	r.b.kept.unset(r.c.card.codeItem[r.c.catalog.signals[0].codes[flowChanged]])
-	if missing := r.scope.kept &^ r.given; missing.count() == 1 {
+	if missing := r.scope.kept &^ r.given; missing.count() == 1 && missing&r.c.catalog.bits(r.attempt.Cannot) == 0 {
 		r.asked = append(slices.Clip(slices.Clone(r.asked)), r.c.catalog.list(missing)...)
 	}
 }

@@ -119,7 +119,8 @@ func (e *Engine) Settle(ctx context.Context, s *Assessment, o Outcome) error {
 	return errors.Join(errs...)
 }
 
-// reopen makes a spent flow good once more, with all that was given when it was spent.
+// reopen makes a spent flow good once more, with all that was given when it was spent. What the counting signals had
+// charged has been refunded: they are asked again when the flow continues.
 func (e *Engine) reopen(ctx context.Context, name string, state *flowState) error {
 	if state.Reopened {
 		return nil
@@ -130,6 +131,10 @@ func (e *Engine) reopen(ctx context.Context, name string, state *flowState) erro
 		return err
 	}
 	state.Reopened = true
+	state.Findings = slices.DeleteFunc(state.Findings, func(k keptFinding) bool {
+		s, ok := e.catalog.signalIndex[k.Signal]
+		return ok && e.catalog.signals[s].desc.Counts
+	})
 	b, err := state.encode()
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 
 // newLimits counts sign-ups by address, network, device, phone and e-mail, with the default limits: five a minute from
 // one address, then a challenge; thirty an hour, then a wait; a ban for who ignores challenges. Other providers find the
-// limiter in the options, to tell it of failures.
+// signal in the options, to tell it of failures.
 func newLimits(o *options) (*provider, error) {
 	var store ratelimit.Store
 	if o.Shared != nil {
@@ -27,6 +27,6 @@ func newLimits(o *options) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.limiter = limiter
+	o.limits = signal
 	return &provider{signals: []risk.Signal{signal}}, nil
 }

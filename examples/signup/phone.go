@@ -113,11 +113,8 @@ func newPhone(o *options) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	handlers := &riskhttp.PhoneOptions{OnWrong: func(ctx context.Context, a *risk.Attempt) {
-		guesser := ratelimit.Subject{Event: string(a.Event), IP: a.IP, Phone: string(a.Phone), Session: string(a.Session), Device: a.Device}
-		if err := o.limiter.Report(ctx, guesser, ratelimit.OTPFailed); err != nil {
-			o.Log.Warn("a wrong code could not be counted", "error", err)
-		}
+	handlers := &riskhttp.PhoneOptions{OnWrong: func(ctx context.Context, a *risk.Attempt) error {
+		return o.limits.Report(ctx, a, ratelimit.OTPFailed)
 	}}
 	return &provider{
 		signals: []risk.Signal{signal, counts},

@@ -33,8 +33,8 @@ type options struct {
 	// InsecureTrustForwardedFor believes the X-Forwarded-For of whoever connects from loopback.
 	InsecureTrustForwardedFor bool
 
-	limiter *ratelimit.Limiter            // of newLimits
-	wrap    func(risk.Signal) risk.Signal // of tests
+	limits *ratelimit.Signal             // of newLimits
+	wrap   func(risk.Signal) risk.Signal // of tests
 }
 
 // server is the sign-up service.

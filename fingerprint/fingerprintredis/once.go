@@ -12,15 +12,19 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/vestibule-go/vestibule/fingerprint/fpjs"
+	"github.com/vestibule-go/vestibule/internal/redisend"
 )
 
 // Once remembers on Redis which events were used. It is safe for concurrent use.
 type Once struct {
 	prefix string
-	send   *sender
+	send   *redisend.Sender
 }
 
-var _ fpjs.Once = (*Once)(nil)
+var (
+	_ fpjs.Once     = (*Once)(nil)
+	_ fpjs.Releaser = (*Once)(nil)
+)
 
 // NewOnce returns one. Of the options, Prefix, Timeout and MaxPending count.
 func NewOnce(client Processor, opts *Options) (*Once, error) {
@@ -46,9 +50,7 @@ func (o *Once) Use(ctx context.Context, name string, keep time.Duration) (bool, 
 	if keep < time.Millisecond {
 		return false, errors.New("fingerprintredis: nothing can be remembered for less than a millisecond")
 	}
-	sum := sha256.Sum256([]byte(name))
-	key := o.prefix + ":once:" + base64.RawURLEncoding.EncodeToString(sum[:18])
-	v, err := o.send.do(ctx, []any{"set", key, "1", "px", int64((keep + time.Millisecond - 1) / time.Millisecond), "nx"})
+	v, err := o.send.Do(ctx, "set", o.key(name), "1", "px", int64((keep+time.Millisecond-1)/time.Millisecond), "nx")
 	if errors.Is(err, redis.Nil) {
 		return false, nil
 	}
@@ -59,4 +61,17 @@ func (o *Once) Use(ctx context.Context, name string, keep time.Duration) (bool, 
 		return false, errReply
 	}
 	return true, nil
+}
+
+// Release implements fpjs.Releaser with UNLINK.
+func (o *Once) Release(ctx context.Context, name string) error {
+	if _, err := o.send.Do(ctx, "unlink", o.key(name)); err != nil {
+		return fmt.Errorf("fingerprintredis: releasing: %w", err)
+	}
+	return nil
+}
+
+func (o *Once) key(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return o.prefix + ":once:" + base64.RawURLEncoding.EncodeToString(sum[:18])
 }

@@ -2,13 +2,13 @@ package fingerprintredis
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/vestibule-go/vestibule/internal/redisend"
 )
 
 // Processor is what a store needs of a client: *redis.Client (failover clients included), *redis.ClusterClient and
@@ -55,101 +55,10 @@ func (o *Options) check() error {
 	return nil
 }
 
-// noRetry keeps go-redis from sending a command again when its answer does not come: it may have been carried out. A
-// redirection is followed, since it says that it was not.
-type noRetry struct{ *redis.Cmd }
-
-// NoRetry is true.
-func (noRetry) NoRetry() bool { return true }
-
-var errBusy = errors.New("too many calls are waiting for Redis")
-
-// sender sends commands, each once.
-type sender struct {
-	client  Processor
-	timeout time.Duration
-	slots   chan struct{} // bounds how many calls wait; nil when the client keeps context deadlines itself
-}
-
-func newSender(client Processor, o *Options) (*sender, error) {
-	if client == nil {
-		return nil, errors.New("fingerprintredis: no client; redis.NewClient makes one")
-	}
-	s := &sender{client: client, timeout: o.Timeout}
-	if !keepsDeadlines(client) {
-		s.slots = make(chan struct{}, o.MaxPending)
+func newSender(client Processor, o *Options) (*redisend.Sender, error) {
+	s, err := redisend.New(client, redisend.Options{Timeout: o.Timeout, MaxPending: o.MaxPending})
+	if err != nil {
+		return nil, fmt.Errorf("fingerprintredis: %w", err)
 	}
 	return s, nil
-}
-
-// keepsDeadlines reports whether a client ends calls with their context. go-redis does not by default.
-func keepsDeadlines(client Processor) bool {
-	switch c := client.(type) {
-	case interface{ Options() *redis.Options }:
-		return c.Options().ContextTimeoutEnabled
-	case interface{ Options() *redis.ClusterOptions }:
-		return c.Options().ContextTimeoutEnabled
-	case interface{ Options() *redis.RingOptions }:
-		return c.Options().ContextTimeoutEnabled
-	}
-	return false
-}
-
-// do sends a command and returns its answer within the timeout. args must not be used again.
-func (s *sender) do(ctx context.Context, args []any) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if s.slots == nil {
-		return s.ask(ctx, args)
-	}
-	type reply struct {
-		v   any
-		err error
-	}
-	select {
-	case s.slots <- struct{}{}:
-	default:
-		return nil, errBusy
-	}
-	done := make(chan reply, 1)
-	go func() {
-		defer func() { <-s.slots }()
-		v, err := s.ask(ctx, args)
-		done <- reply{v, err}
-	}()
-	select {
-	case r := <-done:
-		return r.v, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (s *sender) ask(ctx context.Context, args []any) (any, error) {
-	cmd := noRetry{redis.NewCmd(ctx, args...)}
-	if err := s.client.Process(ctx, cmd); err != nil {
-		return nil, err
-	}
-	return cmd.Result()
-}
-
-// script is a Lua script and the name Redis knows it by.
-type script struct{ text, sha string }
-
-func newScript(text string) *script {
-	sum := sha1.Sum([]byte(text)) // Redis names scripts by SHA-1; nothing secret depends on it
-	return &script{text, hex.EncodeToString(sum[:])}
-}
-
-// run runs a script. rest is the number of keys, the keys and the arguments. The script is sent in full only when Redis
-// has said that it does not know it, and so has done nothing.
-func (s *sender) run(ctx context.Context, sc *script, rest []any) (any, error) {
-	v, err := s.do(ctx, append([]any{"evalsha", sc.sha}, rest...))
-	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-		v, err = s.do(ctx, append([]any{"eval", sc.text}, rest...))
-	}
-	return v, err
 }

@@ -5,19 +5,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/vestibule-go/vestibule/fingerprint"
+	"github.com/vestibule-go/vestibule/internal/redisend"
 )
 
 // Store is a fingerprint.Store on Redis. It is safe for concurrent use.
 type Store struct {
-	o    Options
-	send *sender
+	o            Options
+	script, undo *redisend.Script
+	send         *redisend.Sender
 }
 
 var _ fingerprint.Store = (*Store)(nil)
@@ -39,6 +40,7 @@ func New(client Processor, opts *Options) (*Store, error) {
 	if s.o.Cap < 3 || s.o.Cap > fingerprint.MaxCap {
 		return nil, fmt.Errorf("fingerprintredis: Cap is %d, want 3 to %d", s.o.Cap, fingerprint.MaxCap)
 	}
+	s.script, s.undo = newSee(limit(s.o.Cap), s.o.Cap), newUndo(s.o.Cap)
 	var err error
 	s.send, err = newSender(client, &s.o)
 	return s, err
@@ -47,252 +49,62 @@ func New(client Processor, opts *Options) (*Store, error) {
 // String names the store.
 func (s *Store) String() string { return "fingerprintredis.Store" }
 
-// seeScript writes subjects and counts. Each subject is one string: when it was first and last seen, six bytes each, and
-// for each dimension a set sorted by time: its size, and for each member eight bytes and six of time in milliseconds. A
-// Redis sorted set for each dimension does the same with six calls a set, which cost more than all of this script; packed
-// they are also smaller, and never turn into a skip list.
-//
-// ARGV[1] is a MessagePack array: the time or 0, the cap, and for each subject whether it is dated, how long it is kept in
-// milliseconds, the number of its sets, and for each set its dimension and whether a member is added, by ascending
-// dimension. ARGV[2] holds the members. A subject without sets is only looked at. It answers with the time, then for each subject first and last seen when dated,
-// and for each set the three counts and its size, packed the same way. A value that is none of ours is as good as none.
-var seeScript = newScript(`
-local call,unpack6,byte,sub,find=redis.call,struct.unpack,string.byte,string.sub,string.find
-local floor,char,concat=math.floor,string.char,table.concat
-local a=cmsgpack.unpack(ARGV[1])
-local members=ARGV[2]
-local values=call('MGET',unpack(KEYS))
-local now=a[1]
-if now==0 then
- local t=call('TIME')
- now=t[1]*1000+floor(t[2]/1000)
-end
-local cap=a[2]
-local hour,day,week=now-3600000,now-86400000,now-604800000
-local stamp=struct.pack('>I6',now)
-local fresh=stamp..stamp
-local none,one='\0','\1'
--- how many bytes of b, which has n members, are of members not after t
-local function before(b,n,t)
- local lo,hi=0,n
- while lo<hi do
-  local mid=floor((lo+hi)/2)
-  if unpack6('>I6',b,mid*14+9)<=t then lo=mid+1 else hi=mid end
- end
- return lo*14
-end
-local out={now}
-local o,p,m=1,2,1
-for k=1,#KEYS do
- local dated,keep,sets=a[p+1],a[p+2],a[p+3]
- p=p+3
- local s=values[k]
- local first,last
- if s then
-  local n,q=#s,13
-  if n>=17 then
-   first,last=unpack6('>I6I6',s)
-   for i=1,5 do
-    local c=byte(s,q)
-    if not c then break end
-    q=q+1+14*c
-   end
-  end
-  if q~=n+1 or last+keep<=now then s=false end
- end
- if dated==1 then
-  if s then out[o+1],out[o+2]=first,last else out[o+1],out[o+2]=0,0 end
-  o=o+2
- end
- if sets==0 then
-  -- only looked at
- elseif not s then
-  local b,d=fresh,0
-  for i=1,sets do
-   local dim=a[p+1]
-   if d<dim then b=b..none:rep(dim-d) end
-   if a[p+2]==1 then
-    b=b..one..sub(members,m,m+7)..stamp
-    m=m+8
-    out[o+1],out[o+2],out[o+3],out[o+4]=1,1,1,1
-   else
-    b=b..none
-    out[o+1],out[o+2],out[o+3],out[o+4]=0,0,0,0
-   end
-   d=dim+1
-   o=o+4
-   p=p+2
-  end
-  if d<5 then b=b..none:rep(5-d) end
-  call('SET',KEYS[k],b,'PX',keep)
- else
-  if first>now then first=now end
-  if last<now then last=now end
-  local parts={struct.pack('>I6I6',first,last)}
-  local d,at,c=0,13,1
-  for i=1,sets do
-   local dim=a[p+1]
-   while d<dim do
-    local stop=at+14*byte(s,at)
-    c=c+1
-    parts[c]=sub(s,at,stop)
-    at=stop+1
-    d=d+1
-   end
-   d=d+1
-   local n=byte(s,at)
-   local b=sub(s,at+1,at+14*n)
-   at=at+1+14*n
-   if n>0 and unpack6('>I6',b,9)<=week then
-    b=sub(b,before(b,n,week)+1)
-    n=#b/14
-   end
-   if a[p+2]==1 then
-    local member=sub(members,m,m+7)
-    m=m+8
-    local time=stamp
-    if n>0 then
-     if unpack6('>I6',b,14*n-5)>now then time=sub(b,-6) end
-     local f=find(b,member,1,true)
-     while f and (f-1)%14~=0 do f=find(b,member,f+1,true) end
-     if f then
-      b=sub(b,1,f-1)..sub(b,f+14)
-      n=n-1
-     elseif n>=cap then
-      b=sub(b,14*(n-cap+1)+1)
-      n=cap-1
-     end
-    end
-    n=n+1
-    b=b..member..time
-   end
-   local x,y=n,n
-   if n>0 and unpack6('>I6',b,9)<=hour then
-    x=n-before(b,n,hour)/14
-    y=n-before(b,n,day)/14
-   end
-   out[o+1],out[o+2],out[o+3],out[o+4]=x,y,n,n
-   o=o+4
-   p=p+2
-   parts[c+1],parts[c+2]=char(n),b
-   c=c+2
-  end
-  if d<5 then parts[c+1]=sub(s,at) end
-  call('SET',KEYS[k],concat(parts),'PX',keep)
- end
-end
-return cmsgpack.pack(out)
-`)
+// memberBits are what is stored of a member: 48 bits of a keyed hash are enough to tell some hundred apart.
+const memberBits = 1<<48 - 1
 
-type encoder struct {
-	buf     []byte
-	members []byte
-	keys    []byte
-	args    []any
-	count   int
+// bytesEach is the most one member takes, seven of them for the time.
+const bytesEach = 13
+
+// limit is how long a value may become before it is packed: longer than the longest packed one, for otherwise each visit
+// would pack it. With the default cap Redis keeps it in 6144 bytes.
+func limit(most int) int { return bytesEach*fingerprint.MaxSets*most + 900 }
+
+// call is what a call of a script is made of. It is used again.
+type call struct {
+	keys, text []byte
+	args       []any
+	tally      tally
 }
 
-var encoders = sync.Pool{New: func() any { return new(encoder) }}
+var calls = sync.Pool{New: func() any { return new(call) }}
 
-func (e *encoder) int(v int64) {
-	e.count++
-	switch {
-	case v < 1<<7:
-		e.buf = append(e.buf, byte(v))
-	case v < 1<<16:
-		e.buf = binary.BigEndian.AppendUint16(append(e.buf, 0xcd), uint16(v))
-	case v < 1<<32:
-		e.buf = binary.BigEndian.AppendUint32(append(e.buf, 0xce), uint32(v))
-	default:
-		e.buf = binary.BigEndian.AppendUint64(append(e.buf, 0xcf), uint64(v))
+// appendStamp appends a time as it is stored.
+func appendStamp(b []byte, ms int64) []byte {
+	return append(b, byte(ms>>40), byte(ms>>32), byte(ms>>24), byte(ms>>16), byte(ms>>8), byte(ms))
+}
+
+// appendGroup appends what a visit adds to a subject, without the time; nothing for a subject without sets.
+func appendGroup(b []byte, sub *fingerprint.Subject) []byte {
+	if sub.N == 0 {
+		return b
 	}
-}
-
-// decoder reads the answer: one array of whole numbers that are not negative.
-type decoder struct {
-	rest string
-	bad  bool // something else was read
-}
-
-func (d *decoder) number(size int) (n uint64) {
-	if len(d.rest) < size {
-		d.bad = true
-		return 0
+	head := len(b)
+	b = append(b, 0)
+	for _, j := range order(sub) {
+		if set := &sub.Sets[j]; set.Member != 0 {
+			b[head] |= 1 << set.Dim
+			b = appendStamp(b, int64(set.Member&memberBits))
+		}
 	}
-	for i := range size {
-		n = n<<8 | uint64(d.rest[i])
-	}
-	d.rest = d.rest[size:]
-	return n
+	return b
 }
 
-func (d *decoder) length() int {
-	switch c := d.number(1); {
-	case c&0xf0 == 0x90:
-		return int(c & 15)
-	case c == 0xdc:
-		return int(d.number(2))
-	}
-	d.bad = true
-	return 0
-}
-
-func (d *decoder) int() int64 {
-	switch c := d.number(1); {
-	case c < 0x80:
-		return int64(c)
-	case c == 0xcc:
-		return int64(d.number(1))
-	case c == 0xcd:
-		return int64(d.number(2))
-	case c == 0xce:
-		return int64(d.number(4))
-	case c == 0xcf:
-		return int64(d.number(8) & (1<<63 - 1))
-	}
-	d.bad = true
-	return 0
-}
-
-func flag(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// encode writes subjects for seeScript: number of keys, keys, arguments.
-func (s *Store) encode(e *encoder, at int64, tenant string, subjects []fingerprint.Subject) []any {
-	e.buf, e.members, e.keys, e.count = append(e.buf[:0], 0xdc, 0, 0), e.members[:0], e.keys[:0], 0
-	e.int(at)
-	e.int(int64(s.o.Cap))
+// write begins a script's call: its name and the keys.
+func (c *call) write(s *Store, sc *redisend.Script, tenant string, subjects []fingerprint.Subject) []any {
 	var room [64]byte
 	home := s.home(room[:0], tenant)
+	c.keys, c.args = c.keys[:0], sc.Append(c.args[:0], len(subjects))
 	var ends [fingerprint.MaxSubjects]int
 	for i := range subjects {
-		sub := &subjects[i]
-		e.int(flag(sub.Dated))
-		e.int(sub.Keep.Milliseconds())
-		e.int(int64(sub.N))
-		for _, j := range order(sub) {
-			set := &sub.Sets[j]
-			e.int(int64(set.Dim))
-			e.int(flag(set.Member != 0))
-			if set.Member != 0 {
-				e.members = binary.BigEndian.AppendUint64(e.members, set.Member)
-			}
-		}
-		e.keys = s.appendKey(e.keys, home, &sub.Key)
-		ends[i] = len(e.keys)
+		c.keys = s.appendKey(c.keys, home, &subjects[i].Key)
+		ends[i] = len(c.keys)
 	}
-	binary.BigEndian.PutUint16(e.buf[1:], uint16(e.count))
-	e.args = append(e.args[:0], len(subjects))
-	text, from := string(e.keys), 0
+	text, from := string(c.keys), 0
 	for _, end := range ends[:len(subjects)] {
-		e.args = append(e.args, text[from:end])
+		c.args = append(c.args, text[from:end])
 		from = end
 	}
-	return append(e.args, string(e.buf), string(e.members))
+	return c.args
 }
 
 // order lists a subject's sets by ascending dimension.
@@ -345,60 +157,117 @@ func (s *Store) See(ctx context.Context, b *fingerprint.Batch) error {
 	if at == 0 && s.o.InsecureNow != nil {
 		at = s.o.InsecureNow().UnixMilli()
 	}
-	if !s.o.Spread || len(b.Subjects) < 2 {
-		now, err := s.see(ctx, at, b.Tenant, b.Subjects)
-		b.Now = now
-		return err
+	return s.each(b.Subjects, func(part []fingerprint.Subject) error { return s.see(ctx, at, b.Tenant, part) })
+}
+
+// each calls f with all subjects, or with Spread with each alone, all at once.
+func (s *Store) each(subjects []fingerprint.Subject, f func([]fingerprint.Subject) error) error {
+	if !s.o.Spread || len(subjects) < 2 {
+		return f(subjects)
 	}
 	var wg sync.WaitGroup
-	errs, nows := make([]error, len(b.Subjects)), make([]int64, len(b.Subjects))
-	for i := range b.Subjects {
-		wg.Go(func() { nows[i], errs[i] = s.see(ctx, at, b.Tenant, b.Subjects[i:i+1]) })
+	errs := make([]error, len(subjects))
+	for i := range subjects {
+		wg.Go(func() { errs[i] = f(subjects[i : i+1]) })
 	}
 	wg.Wait()
-	b.Now = nows[0]
 	return errors.Join(errs...)
 }
 
 var errReply = errors.New("fingerprintredis: Redis answered what no script of this version does")
 
-func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fingerprint.Subject) (int64, error) {
+func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fingerprint.Subject) error {
 	if len(subjects) == 0 {
-		return at, nil
+		return nil
 	}
-	e, _ := encoders.Get().(*encoder)
-	answer, err := s.send.run(ctx, seeScript, s.encode(e, at, tenant, subjects))
-	if err != nil {
-		return 0, fmt.Errorf("fingerprintredis: %w", err) // the encoder may still be in use
+	c, _ := calls.Get().(*call)
+	args := c.write(s, s.script, tenant, subjects)
+	own := len(args) // where the script's own arguments begin
+	args = append(args, nil)
+	if c.text = append(c.text[:0], 0); at != 0 {
+		c.text = appendStamp(append(c.text[:0], 1), at)
 	}
-	encoders.Put(e)
-	text, ok := answer.(string)
-	if !ok {
-		return 0, errReply
-	}
-	list, n := decoder{rest: text}, 0
-	want := list.length()
-	read := func() int64 {
-		n++
-		return list.int()
-	}
-	now := read()
 	for i := range subjects {
-		sub := &subjects[i]
-		sub.First, sub.Last = 0, 0
-		if sub.Dated {
-			sub.First, sub.Last = read(), read()
-		}
-		for _, j := range order(sub) {
-			set := &sub.Sets[j]
-			set.Counts = [3]int32{int32(read()), int32(read()), int32(read())}
-			set.Full = read() >= int64(s.o.Cap)
+		var place byte
+		args, place = appendKeep(args, own, subjects[i].Keep.Milliseconds())
+		head := len(c.text)
+		c.text = appendGroup(append(c.text, place, 0), &subjects[i])
+		c.text[head+1] = byte(len(c.text) - head - 2)
+	}
+	args[own] = string(c.text)
+	c.args = args
+	answer, err := s.ask(ctx, s.script, args)
+	if err != nil {
+		return fmt.Errorf("fingerprintredis: %w", err) // the call may still be in use
+	}
+	defer calls.Put(c)
+	values, ok := answer.([]any)
+	if !ok || len(values) != len(subjects)+1 {
+		return errReply
+	}
+	when, ok := values[len(subjects)].(string)
+	if !ok || len(when) != 6 {
+		return errReply
+	}
+	now := int64(number(when))
+	for i := range subjects {
+		value, _ := values[i].(string) // nil: none
+		subjects[i].At = now
+		if !c.tally.count(&subjects[i], value, now, s.o.Cap) {
+			if err := s.replace(ctx, tenant, subjects[i:i+1], now); err != nil {
+				return err
+			}
 		}
 	}
-	if list.bad || n != want || list.rest != "" {
-		return 0, errReply
+	return nil
+}
+
+// appendKeep adds how long something is kept to the script's arguments, which begin at own, unless it is there, and
+// returns its place among them as Lua counts.
+func appendKeep(args []any, own int, ms int64) ([]any, byte) {
+	for i := own + 1; i < len(args); i++ {
+		if args[i] == ms {
+			return args, byte(i - own + 1)
+		}
 	}
-	return now, nil
+	return append(args, ms), byte(len(args) - own + 1)
+}
+
+// ask runs a script. A caller's deadline that is soon enough needs no timer of ours beside it.
+func (s *Store) ask(ctx context.Context, sc *redisend.Script, args []any) (any, error) {
+	if d, ok := ctx.Deadline(); ok && time.Until(d) <= s.o.Timeout {
+		return s.send.Ask(ctx, sc, args)
+	}
+	return s.send.Run(ctx, sc, args)
+}
+
+// replace writes a subject anew whose value turned out to be none of ours.
+func (s *Store) replace(ctx context.Context, tenant string, one []fingerprint.Subject, now int64) error {
+	if err := s.Forget(ctx, tenant, []fingerprint.Key{one[0].Key}); err != nil {
+		return err
+	}
+	return s.see(ctx, now, tenant, one)
+}
+
+// Undo implements fingerprint.Store.
+func (s *Store) Undo(ctx context.Context, b *fingerprint.Batch) error {
+	if err := b.CheckUndo(); err != nil {
+		return err
+	}
+	return s.each(b.Subjects, func(part []fingerprint.Subject) error {
+		if len(part) == 0 {
+			return nil
+		}
+		c := new(call)
+		args := c.write(s, s.undo, b.Tenant, part)
+		for i := range part {
+			args = append(args, string(appendStamp(nil, part[i].At)), string(appendGroup(nil, &part[i])))
+		}
+		if _, err := s.ask(ctx, s.undo, args); err != nil {
+			return fmt.Errorf("fingerprintredis: taking back: %w", err)
+		}
+		return nil
+	})
 }
 
 // Forget implements fingerprint.Store.
@@ -416,7 +285,7 @@ func (s *Store) Forget(ctx context.Context, tenant string, keys []fingerprint.Ke
 		for i := range keys[:min(step, len(keys))] {
 			args = append(args, string(s.appendKey(nil, home, &keys[i])))
 		}
-		if _, err := s.send.do(ctx, args); err != nil {
+		if _, err := s.send.Do(ctx, args...); err != nil {
 			return fmt.Errorf("fingerprintredis: forgetting: %w", err)
 		}
 	}

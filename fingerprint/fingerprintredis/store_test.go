@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,14 +59,22 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// TestRotation lets 64 goroutines write across the end of a salt epoch.
+func TestRotation(t *testing.T) {
+	fingerprinttest.TestRotation(t, newStore(t, servers.Single(t).Client(t, nil), fingerprintredis.Options{}))
+}
+
 // counter counts the commands that are sent.
 type counter struct {
 	fingerprintredis.Processor
-	sent []string
+	mu   sync.Mutex
+	sent []string // guarded by mu while calls are under way
 }
 
 func (c *counter) Process(ctx context.Context, cmd redis.Cmder) error {
+	c.mu.Lock()
 	c.sent = append(c.sent, cmd.Name())
+	c.mu.Unlock()
 	return c.Processor.Process(ctx, cmd)
 }
 
@@ -133,6 +142,90 @@ func TestEverythingExpiresAndStaysSmall(t *testing.T) {
 	require.LessOrEqual(t, most, int64(6500))
 }
 
+// TestLargestSubject fills every dimension with members of different times, which is the most a subject can take.
+func TestLargestSubject(t *testing.T) {
+	for _, most := range []int{20, fingerprint.DefaultCap, fingerprint.MaxCap} {
+		client := redistest.Start(t, nil).Client(t, nil)
+		s := newStore(t, client, fingerprintredis.Options{Cap: most})
+		at := fingerprinttest.Start
+		var largest int64
+		for i := range 6 * most {
+			b := fingerprint.Batch{Tenant: "t", At: at.Add(time.Duration(i) * time.Second).UnixMilli(), Subjects: []fingerprint.Subject{{
+				Key: fingerprint.Key{1}, Keep: 30 * 24 * time.Hour, Dated: true, N: 1,
+				Sets: [fingerprint.MaxSets]fingerprint.Set{{Dim: fingerprint.Dim(i % fingerprint.MaxSets), Member: uint64(i + 1)}},
+			}}}
+			require.NoError(t, s.See(t.Context(), &b))
+			keys, err := client.Keys(t.Context(), "*").Result()
+			require.NoError(t, err)
+			require.Len(t, keys, 1)
+			used, err := client.MemoryUsage(t.Context(), keys[0]).Result()
+			require.NoError(t, err)
+			largest = max(largest, used)
+		}
+		t.Logf("cap %d: %d bytes", most, largest)
+		bound := int64(6500)
+		if most > fingerprint.DefaultCap {
+			bound = 8400
+		}
+		require.LessOrEqual(t, largest, bound)
+	}
+}
+
+// TestUndo takes a visit back, and its keys keep their time to live.
+func TestUndo(t *testing.T) {
+	for _, spread := range []bool{false, true} {
+		client := redistest.Start(t, nil).Client(t, nil)
+		c := &counter{Processor: client}
+		s := newSightings(t, newStore(t, c, fingerprintredis.Options{Spread: spread}))
+		_, err := s.See(t.Context(), visit(1))
+		require.NoError(t, err)
+		v := visit(2)
+		v.Receipt = true
+		got, err := s.See(t.Context(), v)
+		require.NoError(t, err)
+		require.Equal(t, 2, got.Device.Attempts[0].N)
+		require.Equal(t, 2, got.Device.Accounts[0].N)
+		c.sent = nil
+		require.NoError(t, s.Undo(t.Context(), "t", got.Receipt))
+		if !spread {
+			require.Equal(t, []string{"evalsha", "eval"}, c.sent)
+		}
+		look := visit(1)
+		got, err = s.See(t.Context(), look)
+		require.NoError(t, err)
+		require.Equal(t, 1, got.Device.Attempts[0].N)
+		require.Equal(t, 1, got.Device.Accounts[0].N)
+		require.Equal(t, 1, got.Business.Attempts[0].N)
+		keys, err := client.Keys(t.Context(), "*").Result()
+		require.NoError(t, err)
+		for _, k := range keys {
+			require.Positive(t, client.PTTL(t.Context(), k).Val())
+		}
+	}
+}
+
+// TestNothingInClear: neither keys nor values hold what a visit shows.
+func TestNothingInClear(t *testing.T) {
+	client := servers.Single(t).Client(t, nil)
+	s := newSightings(t, newStore(t, client, fingerprintredis.Options{Prefix: "clear"}))
+	v := visit(7)
+	v.IP, v.Email, v.Phone = netip.MustParseAddr("203.0.113.77"), "somebody@example.com", "+15550100777"
+	v.Tenant, v.Attempt, v.Account, v.Similar = "some-tenant", "some-attempt", "some-account", "some-model"
+	_, err := s.See(t.Context(), v)
+	require.NoError(t, err)
+	keys, err := client.Keys(t.Context(), "*clear*").Result()
+	require.NoError(t, err)
+	require.Len(t, keys, 8, "one for each thing; the device under the former epoch is only looked at")
+	all := ""
+	for _, k := range keys {
+		all += k + client.Get(t.Context(), k).Val()
+	}
+	four := v.IP.As4()
+	for _, secret := range []string{"203.0.113", string(four[:]), "somebody", "example.com", "5550100777", "some-", "device", "print", "1234567", "usdot"} {
+		require.NotContains(t, all, secret)
+	}
+}
+
 func TestNoFalseAnswers(t *testing.T) {
 	server := redistest.Start(t, nil)
 	store := newStore(t, server.Client(t, nil), fingerprintredis.Options{Timeout: 200 * time.Millisecond})
@@ -158,7 +251,7 @@ func TestForeignValues(t *testing.T) {
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
 	require.NotEmpty(t, keys)
-	for _, rubbish := range []string{"", "x", "rubbish that is longer than a header", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x00"} {
+	for _, rubbish := range []string{"", "x", "\x01 begins as ours does, and goes on in another way", "\x01\x00\x00\x00\x00\x00\x00\x1f\x00", strings.Repeat("\x01", 20_000), "rubbish that is longer than a header", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x00"} {
 		for _, k := range keys {
 			require.NoError(t, client.Set(t.Context(), k, rubbish, time.Hour).Err())
 		}
@@ -211,42 +304,11 @@ func TestOnce(t *testing.T) {
 	first, err = o.Use(t.Context(), "b", time.Minute)
 	require.NoError(t, err)
 	require.True(t, first)
+	require.NoError(t, o.Release(t.Context(), "a"))
+	require.NoError(t, o.Release(t.Context(), "never used"))
+	first, err = o.Use(t.Context(), "a", time.Minute)
+	require.NoError(t, err)
+	require.True(t, first, "it was released")
 	_, err = o.Use(t.Context(), "c", 0)
 	require.Error(t, err)
-}
-
-// BenchmarkSightings is a visit of a known device from a new network for a new account; the floor is one INCR.
-func BenchmarkSightings(b *testing.B) {
-	client := servers.Single(b).Client(b, nil)
-	s := newSightings(b, newStore(b, client, fingerprintredis.Options{}))
-	n := 0
-	ours := func() {
-		n++
-		v := visit(n)
-		v.Device = fmt.Sprint("device", n%1000)
-		v.Print, v.Phone, v.IDs = "", "", nil
-		if _, err := s.See(b.Context(), v); err != nil {
-			b.Fatal(err)
-		}
-	}
-	floor := func() {
-		if err := client.Incr(b.Context(), "floor").Err(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for range 200 {
-		ours()
-		floor()
-	}
-	var ratios []float64
-	b.ResetTimer()
-	for b.Loop() {
-		t0 := time.Now()
-		ours()
-		t1 := time.Now()
-		floor()
-		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
-	}
-	slices.Sort(ratios)
-	b.ReportMetric(ratios[len(ratios)/2], "x/floor")
 }

@@ -21,7 +21,8 @@ var Start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func TestStore(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store) {
 	for name, test := range map[string]func(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store){
 		"windows": testWindows, "distinct": testDistinct, "cap": testCap, "dates": testDates, "look": testLook,
-		"forget": testForget, "concurrent": testConcurrent, "refused": testRefused, "model": testModel,
+		"forget": testForget, "concurrent": testConcurrent, "refused": testRefused, "model": testModel, "undo": testUndo,
+		"undo concurrently": testUndoConcurrent, "many visits": testManyVisits,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh) })
 	}
@@ -41,7 +42,7 @@ func see(t *testing.T, s fingerprint.Store, at time.Time, subject, member uint64
 		Sets: [fingerprint.MaxSets]fingerprint.Set{{Dim: fingerprint.DimIPs, Member: member}},
 	}}}
 	require.NoError(t, s.See(t.Context(), &b))
-	require.Equal(t, at.UnixMilli(), b.Now)
+	require.Equal(t, at.UnixMilli(), b.Subjects[0].At)
 	return b.Subjects[0]
 }
 
@@ -114,6 +115,145 @@ func testLook(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store
 	require.Equal(t, [3]int32{1, 1, 1}, see(t, s, Start, 1, 0).Sets[0].Counts)
 	require.Equal(t, [3]int32{0, 1, 1}, see(t, s, Start.Add(time.Hour), 1, 0).Sets[0].Counts)
 	require.Equal(t, [3]int32{2, 2, 2}, see(t, s, Start.Add(time.Minute), 1, 8).Sets[0].Counts)
+
+	// A subject without sets is only looked at: it is not seen by that.
+	at := func(d time.Duration) fingerprint.Subject {
+		b := fingerprint.Batch{At: Start.Add(d).UnixMilli(), Tenant: "t", Subjects: []fingerprint.Subject{{Key: key(3), Keep: fingerprint.Windows[2], Dated: true}}}
+		require.NoError(t, s.See(t.Context(), &b))
+		return b.Subjects[0]
+	}
+	require.Zero(t, at(0).First)
+	require.Zero(t, at(time.Minute).First)
+	see(t, s, Start.Add(2*time.Minute), 3, 1)
+	for range 2 {
+		got := at(time.Hour)
+		require.Equal(t, Start.Add(2*time.Minute).UnixMilli(), got.First)
+		require.Equal(t, Start.Add(2*time.Minute).UnixMilli(), got.Last)
+	}
+}
+
+// undo takes back what see has written.
+func undo(t *testing.T, s fingerprint.Store, at time.Time, subject, member uint64) {
+	t.Helper()
+	require.NoError(t, s.Undo(t.Context(), &fingerprint.Batch{Tenant: "t", Subjects: []fingerprint.Subject{{
+		Key: key(subject), Keep: fingerprint.Windows[2], At: at.UnixMilli(), N: 1,
+		Sets: [fingerprint.MaxSets]fingerprint.Set{{Dim: fingerprint.DimIPs, Member: member}},
+	}}}))
+}
+
+func testUndo(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store) {
+	s := fresh(t, 60)
+	first := see(t, s, Start, 1, 1)
+	require.True(t, first.Sets[0].New)
+	require.False(t, see(t, s, Start, 1, 0).Sets[0].New, "no member")
+	require.True(t, see(t, s, Start.Add(time.Second), 1, 2).Sets[0].New)
+	undo(t, s, Start.Add(time.Second), 1, 2)
+	got := see(t, s, Start.Add(2*time.Second), 1, 0)
+	require.Equal(t, [3]int32{1, 1, 1}, got.Sets[0].Counts)
+	require.Equal(t, Start.UnixMilli(), got.First, "that it was seen stays known")
+	undo(t, s, Start.Add(time.Second), 1, 2)
+	undo(t, s, Start.Add(time.Second), 99, 2)
+	require.Equal(t, [3]int32{1, 1, 1}, see(t, s, Start.Add(3*time.Second), 1, 0).Sets[0].Counts, "once more, and an unknown subject: nothing")
+	require.True(t, see(t, s, Start.Add(4*time.Second), 1, 2).Sets[0].New, "it is new again")
+
+	// What was seen since stays; so do members of other dimensions and subjects.
+	require.False(t, see(t, s, Start.Add(time.Minute), 1, 2).Sets[0].New)
+	undo(t, s, Start.Add(4*time.Second), 1, 2)
+	require.Equal(t, [3]int32{2, 2, 2}, see(t, s, Start.Add(time.Minute), 1, 0).Sets[0].Counts)
+	b := fingerprint.Batch{At: Start.Add(time.Hour / 2).UnixMilli(), Tenant: "t", Subjects: []fingerprint.Subject{{
+		Key: key(2), Keep: fingerprint.Windows[2], N: 3, Sets: [fingerprint.MaxSets]fingerprint.Set{
+			{Dim: fingerprint.DimDevices, Member: 7}, {Dim: fingerprint.DimIPs, Member: 7}, {Dim: fingerprint.DimAttempts, Member: 7},
+		},
+	}}}
+	require.NoError(t, s.See(t.Context(), &b))
+	undo(t, s, Start.Add(time.Hour/2), 2, 7)
+	for j := range b.Subjects[0].Sets {
+		b.Subjects[0].Sets[j].Member = 0
+	}
+	require.NoError(t, s.See(t.Context(), &b))
+	for j, want := range []int32{1, 0, 1} {
+		require.Equal(t, [3]int32{want, want, want}, b.Subjects[0].Sets[j].Counts)
+	}
+	// A whole week is taken back like an hour.
+	undo(t, s, Start, 1, 1)
+	require.Equal(t, [3]int32{0, 0, 1}, see(t, s, Start.Add(7*24*time.Hour-time.Second), 1, 0).Sets[0].Counts)
+	for name, spoil := range map[string]func(b *fingerprint.Batch){
+		"no time":           func(b *fingerprint.Batch) { b.Subjects[0].At = 0 },
+		"same key twice":    func(b *fingerprint.Batch) { b.Subjects = append(b.Subjects, b.Subjects[0]) },
+		"unknown dimension": func(b *fingerprint.Batch) { b.Subjects[0].Sets[0].Dim = fingerprint.Dims },
+	} {
+		bad := fingerprint.Batch{Subjects: []fingerprint.Subject{{Key: key(1), Keep: fingerprint.Windows[2], At: 1, N: 1}}}
+		spoil(&bad)
+		require.ErrorIs(t, s.Undo(t.Context(), &bad), fingerprint.ErrBatch, name)
+	}
+}
+
+// testUndoConcurrent takes half of all visits back while others write.
+func testUndoConcurrent(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store) {
+	s := fresh(t, 120)
+	var wg sync.WaitGroup
+	failed := make(chan error, 64)
+	for g := range 16 {
+		wg.Go(func() {
+			for i := range 6 {
+				n := g*6 + i
+				b := fingerprint.Batch{At: Start.Add(time.Duration(n) * time.Second).UnixMilli(), Subjects: []fingerprint.Subject{{
+					Key: key(1), Keep: fingerprint.Windows[2], N: 1, Sets: [fingerprint.MaxSets]fingerprint.Set{{Member: uint64(n + 1)}},
+				}}}
+				err := s.See(t.Context(), &b)
+				if err == nil && n%2 == 0 {
+					err = s.Undo(t.Context(), &b)
+				}
+				if err != nil {
+					failed <- err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(failed)
+	require.NoError(t, <-failed)
+	b := fingerprint.Batch{At: Start.Add(2 * time.Minute).UnixMilli(), Subjects: []fingerprint.Subject{{Key: key(1), Keep: fingerprint.Windows[2], N: 1}}}
+	require.NoError(t, s.See(t.Context(), &b))
+	require.Equal(t, [3]int32{48, 48, 48}, b.Subjects[0].Sets[0].Counts)
+}
+
+// testManyVisits shows the same members again and again, and then far more than the cap of all dimensions.
+func testManyVisits(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store) {
+	const most = 20
+	s := fresh(t, most)
+	visit := func(i int, members [fingerprint.MaxSets]uint64) fingerprint.Subject {
+		b := fingerprint.Batch{At: Start.Add(time.Duration(i) * time.Second).UnixMilli(), Subjects: []fingerprint.Subject{{
+			Key: key(1), Keep: 30 * 24 * time.Hour, Dated: true, N: fingerprint.MaxSets,
+		}}}
+		for j := range members {
+			b.Subjects[0].Sets[j] = fingerprint.Set{Dim: fingerprint.Dim(j), Member: members[j]}
+		}
+		require.NoError(t, s.See(t.Context(), &b))
+		return b.Subjects[0]
+	}
+	for i := range 300 {
+		got := visit(i, [fingerprint.MaxSets]uint64{uint64(1 + i%3), uint64(1 + i%5), 9, 0})
+		for j, want := range []int{min(i+1, 3), min(i+1, 5), 1, 0} {
+			require.Equal(t, [3]int32{int32(want), int32(want), int32(want)}, got.Sets[j].Counts, "visit %d, dimension %d", i, j)
+			require.False(t, got.Sets[j].Full)
+		}
+	}
+	for i := range 300 { // one dimension at a time
+		var members [fingerprint.MaxSets]uint64
+		members[i%4] = uint64(1000 + i)
+		got := visit(300+i, members)
+		require.Equal(t, Start.UnixMilli(), got.First)
+		require.Equal(t, Start.Add(time.Duration(299+i)*time.Second).UnixMilli(), got.Last)
+		require.True(t, got.Sets[i%4].New)
+		require.LessOrEqual(t, got.Sets[i%4].Counts[0], int32(most))
+	}
+	got := visit(600, [fingerprint.MaxSets]uint64{})
+	for j := range got.Sets {
+		require.Equal(t, [3]int32{most, most, most}, got.Sets[j].Counts)
+		require.True(t, got.Sets[j].Full)
+	}
+	require.True(t, visit(601, [fingerprint.MaxSets]uint64{1}).Sets[0].New, "it had to make room")
 }
 
 func testForget(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store) {
@@ -173,6 +313,7 @@ func testRefused(t *testing.T, fresh func(t *testing.T, most int) fingerprint.St
 		"same key twice":    func(b *fingerprint.Batch) { b.Subjects[1].Key = b.Subjects[0].Key },
 		"too many sets":     func(b *fingerprint.Batch) { b.Subjects[0].N = fingerprint.MaxSets + 1 },
 		"unknown dimension": func(b *fingerprint.Batch) { b.Subjects[0].Sets[0].Dim = fingerprint.Dims },
+		"far dimension":     func(b *fingerprint.Batch) { b.Subjects[0].Sets[0].Dim = 204 },
 		"kept too short":    func(b *fingerprint.Batch) { b.Subjects[0].Keep = time.Hour },
 		"dimension twice":   func(b *fingerprint.Batch) { b.Subjects[0].N = 2 },
 		"too many":          func(b *fingerprint.Batch) { b.Subjects = make([]fingerprint.Subject, fingerprint.MaxSubjects+1) },

@@ -289,8 +289,9 @@ func TestWebhook(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, send(body, strings.Replace(signature, "v1", "v2", 1)))
 	require.Equal(t, http.StatusUnauthorized, send(append(body, ' '), signature))
 	require.Equal(t, http.StatusRequestEntityTooLarge, send(bytes.Repeat(body, 4000), signature))
+	require.Equal(t, http.StatusUnauthorized, send(body, strings.Repeat(signature+",", 100)), "more signatures than anybody rotates")
 	require.Zero(t, seen)
-	require.Equal(t, http.StatusOK, send(body, "v1=00, "+signature))
+	require.Equal(t, http.StatusOK, send(body, "v1=00", "v1=00, "+signature))
 	require.Equal(t, http.StatusOK, send(body, signature))
 	require.Equal(t, 1, seen, "a replay is not given on")
 	old := event()
@@ -310,6 +311,20 @@ func TestWebhook(t *testing.T) {
 	body, signature = s.Webhook(next)
 	fail = errors.New("down")
 	require.Equal(t, http.StatusServiceUnavailable, send(body, signature))
+	fail = nil
+	seen = 0
+	require.Equal(t, http.StatusOK, send(body, signature))
+	require.Equal(t, 1, seen, "what the handler failed on comes again")
+	require.Equal(t, http.StatusOK, send(body, signature))
+	require.Equal(t, 1, seen, "once")
+	next.ID = "1.panic"
+	body, signature = s.Webhook(next)
+	good := handler
+	handler = w.Handler(func(context.Context, *fpjs.Event) error { panic("bug of the host") })
+	require.Panics(t, func() { send(body, signature) })
+	handler = good
+	require.Equal(t, http.StatusOK, send(body, signature))
+	require.Equal(t, 2, seen, "what it panicked on comes again")
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	out := httptest.NewRecorder()
 	handler.ServeHTTP(out, r)

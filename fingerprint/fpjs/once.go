@@ -27,7 +27,10 @@ type MemoryOnce struct {
 	sweep time.Time            // guarded by mu: when something may have expired
 }
 
-var _ Once = (*MemoryOnce)(nil)
+var (
+	_ Once     = (*MemoryOnce)(nil)
+	_ Releaser = (*MemoryOnce)(nil)
+)
 
 // ErrFull says that a MemoryOnce remembers as many names as it may.
 var ErrFull = errors.New("fpjs: too many events in use; raise MemoryOnceOptions.Most")
@@ -75,4 +78,12 @@ func (m *MemoryOnce) Use(_ context.Context, name string, keep time.Duration) (bo
 	}
 	m.until[name] = now.Add(keep)
 	return true, nil
+}
+
+// Release implements [Releaser].
+func (m *MemoryOnce) Release(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.until, name)
+	return nil
 }

@@ -19,6 +19,12 @@ type Once interface {
 	Use(ctx context.Context, name string, keep time.Duration) (first bool, err error)
 }
 
+// Releaser is an ability of a [Once]: a name that was marked as used is not used after all. A webhook whose handler fails
+// needs it, for its repetition would be taken for a replay otherwise. [MemoryOnce] and fingerprintredis have it.
+type Releaser interface {
+	Release(ctx context.Context, name string) error
+}
+
 // VerifierOptions of a Verifier. The zero value and nil mean the defaults.
 type VerifierOptions struct {
 	// Origins are the sites' own, such as "https://example.com": the event's page must be of one. Default: any, which
@@ -154,5 +160,15 @@ func (v *Verifier) webhook(ctx context.Context, e *Event) (bool, error) {
 	if now.Sub(e.Time) > v.o.WebhookAge || e.Time.Sub(now) > v.o.Skew {
 		return false, nil
 	}
-	return v.once.Use(ctx, "webhook\x00"+e.ID, v.o.WebhookAge+v.o.Skew)
+	return v.once.Use(ctx, webhookName(e), v.o.WebhookAge+v.o.Skew)
 }
+
+// undelivered makes a webhook new again that could not be handled.
+func (v *Verifier) undelivered(ctx context.Context, e *Event) error {
+	if r, ok := v.once.(Releaser); ok {
+		return r.Release(ctx, webhookName(e))
+	}
+	return nil
+}
+
+func webhookName(e *Event) string { return "webhook\x00" + e.ID }

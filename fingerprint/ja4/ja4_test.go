@@ -82,6 +82,13 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestClients: the hellos that users get for their tests have the fingerprints that are said to be theirs.
+func TestClients(t *testing.T) {
+	for _, c := range append(fingerprinttest.Browsers(), fingerprinttest.Programs()...) {
+		require.Equal(t, c.JA4, ja4.Of(c.Hello), c.Name)
+	}
+}
+
 func TestEdge(t *testing.T) {
 	const value = "t13d1517h2_8daaf6152771_cb7bf5808d99"
 	e, err := ja4.NewEdge(ja4.HeaderCloudFront, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("::ffff:203.0.113.0/120")})

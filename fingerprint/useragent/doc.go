@@ -23,7 +23,7 @@
 //	browsers of television sets, which send no client hints                     2        3
 //	a page speed test that was among them, and says so                          1       16
 //	browsers by User-Agent, old and new, without client hints                 137        0
-//	of these, Chromium 89 and newer, for the missing hints                      8        3
+//	Chromium 89 and newer among such, for the missing hints                     8        3
 //	apps, mail programs, players and telephones without a browser             131        0
 //	Chromium with a window, driven by a program                                 3        0
 //

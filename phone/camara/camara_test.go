@@ -2,6 +2,7 @@ package camara_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,83 @@ func Test422IsOurError(t *testing.T) {
 	got, err := i.Lookup(t.Context(), number(t, mobile), phone.Query{Fields: phone.FieldSIMSwap})
 	require.ErrorContains(t, err, "UNNECESSARY_IDENTIFIER")
 	require.Zero(t, got)
+}
+
+// What an operator has no answer to is unknown; what is wrong with the request or the operator is an error. Neither is ever
+// "not swapped".
+func TestRefusals(t *testing.T) {
+	f, i, v := fake(t, camara.HTTPOptions{})
+	n := number(t, mobile)
+	for code, fails := range map[string]bool{
+		"IDENTIFIER_NOT_FOUND": false, "SERVICE_NOT_APPLICABLE": false, "OUT_OF_RANGE": false,
+		"MISSING_IDENTIFIER": true, "UNNECESSARY_IDENTIFIER": true, "INVALID_ARGUMENT": true, "PERMISSION_DENIED": true, "UNAUTHENTICATED": true,
+		"QUOTA_EXCEEDED": true, "TOO_MANY_REQUESTS": true, "INTERNAL": true, "NOT_IMPLEMENTED": true, "UNAVAILABLE": true, "TIMEOUT": true,
+	} {
+		f.Refuse(mobile, code)
+		got, err := i.Lookup(t.Context(), n, phone.Query{Fields: phone.FieldSIMSwap | phone.FieldDeviceSwap | phone.FieldRecycled, Since: now.AddDate(0, -1, 0)})
+		require.Equal(t, fails, err != nil, "%s: %v", code, err)
+		require.Zero(t, got, code)
+		if fails {
+			require.ErrorContains(t, err, code)
+			require.NotContains(t, err.Error(), mobile[3:])
+		}
+		is, err := v.VerifyDevice(t.Context(), f.Device(mobile), n)
+		require.Error(t, err, code)
+		require.NotErrorIs(t, err, phone.ErrNotMobile)
+		require.False(t, is)
+	}
+	f.Refuse(mobile, "")
+	f.Limit(0)
+	_, err := i.Lookup(t.Context(), n, phone.Query{Fields: phone.FieldSIMSwap})
+	e, ok := errors.AsType[*camara.Error](err)
+	require.True(t, ok)
+	require.Equal(t, 429, e.Status)
+	require.Equal(t, 7*time.Second, e.Retry)
+	f.Limit(-1)
+	_, err = i.Lookup(t.Context(), n, phone.Query{Fields: phone.FieldSIMSwap})
+	require.NoError(t, err)
+}
+
+// The bounds of the age of a swap are those of the interface: below and above them is our own error, before any call.
+func TestMaxAge(t *testing.T) {
+	f, i, _ := fake(t, camara.HTTPOptions{})
+	n := number(t, mobile)
+	for within, fails := range map[time.Duration]bool{
+		time.Hour - time.Second: true, time.Hour: false, 2400 * time.Hour: false, 2400*time.Hour + time.Second: true, -time.Hour: false, 0: false,
+	} { // zero and below are the default
+		before := f.Requests()
+		_, err := i.Lookup(t.Context(), n, phone.Query{Fields: phone.FieldSIMSwap, SwapWithin: within})
+		if fails {
+			require.ErrorIs(t, err, camara.ErrAge, within)
+			require.Equal(t, before, f.Requests())
+		} else {
+			require.NoError(t, err, within)
+		}
+	}
+}
+
+// A token that has expired is asked for once more, and no more than once.
+func TestTokenExpiry(t *testing.T) {
+	f := phonetest.NewCAMARA(nil)
+	t.Cleanup(f.Close)
+	n := number(t, mobile)
+	var asked []bool
+	i, err := camara.NewIntelligence(f.URL(), camara.TokenFunc(func(_ context.Context, _ phone.Number, _ string, fresh bool) (phone.Token, error) {
+		asked = append(asked, fresh)
+		return "made-up", nil
+	}), nil)
+	require.NoError(t, err)
+	_, err = i.Lookup(t.Context(), n, phone.Query{Fields: phone.FieldSIMSwap})
+	require.ErrorContains(t, err, "UNAUTHENTICATED")
+	require.Equal(t, []bool{false, true}, asked)
+	require.Equal(t, 2, f.Requests())
+	i, err = camara.NewIntelligence(f.URL(), camara.TokenFunc(func(context.Context, phone.Number, string, bool) (phone.Token, error) {
+		return "", errors.New("no token for +4740000000")
+	}), nil)
+	require.NoError(t, err)
+	_, err = i.Lookup(t.Context(), n, phone.Query{Fields: phone.FieldSIMSwap})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "40000000")
 }
 
 func TestFaults(t *testing.T) {

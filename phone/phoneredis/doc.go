@@ -14,6 +14,8 @@
 // Redis holds no number, no code and no device: names are keyed hashes, and of a code there is a MAC and the random seed
 // it was drawn from, of which neither says anything without the pepper. The last three digits of numbers seen in the
 // past minutes stand under a keyed hash of the others. A lost write (failover before replication) may make a counter
-// forget its last events, or a consumed code good once more for as long as it lives; use WAIT-less Redis accordingly.
+// forget its last events, or a consumed code good once more for as long as it lives: min-replicas-to-write bounds how much
+// can be lost. A command whose answer did not come may have been carried out: a code may then be used up, or a message be
+// charged that was not sent, never the other way round. While Redis cannot tell, nothing is sent and nobody passes.
 // Whoever can write to this Redis can grant himself every verification.
 package phoneredis

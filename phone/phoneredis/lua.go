@@ -1,17 +1,8 @@
 package phoneredis
 
-import (
-	"crypto/sha1" //nolint:gosec // Redis names scripts by SHA-1; nothing depends on its strength
-	"encoding/hex"
-)
+import "github.com/vestibule-go/vestibule/internal/redisend"
 
-type script struct{ text, sha string }
-
-func newScript(body string) *script {
-	text := library + body
-	sum := sha1.Sum([]byte(text))
-	return &script{text, hex.EncodeToString(sum[:])}
-}
+func newScript(body string) *redisend.Script { return redisend.NewScript(library + body) }
 
 // library is what all scripts share: the clock, counters in twelfths of a window, tallies of routes.
 const library = `
@@ -21,20 +12,23 @@ if now==0 then local t=redis.call('TIME'); now=tonumber(t[1])*1000+math.floor(to
 local function S(n) return string.format('%.0f',n) end
 local function live(k,ttl) redis.call('PEXPIRE',k,S(math.max(1,ttl))) end
 local function sum(k,w)
-  local part=math.ceil(w/12); local cur=math.floor(now/part)
-  local s,first=0,nil
+  local part=math.ceil(w/12); local real=math.floor(now/part)
   local h=redis.call('HGETALL',k)
+  local cur=real
+  for i=1,#h,2 do cur=math.max(cur,tonumber(h[i])) end
+  local s,first=0,nil
   for i=1,#h,2 do
     local ix,n=tonumber(h[i]),tonumber(h[i+1])
     if n~=0 and ix>=cur-12 then s=s+n; if not first or ix<first then first=ix end end
   end
-  return s, first and (first+13)*part-now or 0
+  return s, first and math.min(first+13-real,13)*part-now%part or 0
 end
 local function charge(k,w,n)
   local part=math.ceil(w/12); local cur=math.floor(now/part)
-  if redis.call('HINCRBY',k,S(cur),S(n))==n then
-    for _,f in ipairs(redis.call('HKEYS',k)) do if tonumber(f)<cur-12 then redis.call('HDEL',k,f) end end
-  end
+  local all=redis.call('HKEYS',k)
+  for _,f in ipairs(all) do cur=math.max(cur,tonumber(f)) end
+  for _,f in ipairs(all) do if tonumber(f)<cur-12 then redis.call('HDEL',k,f) end end
+  redis.call('HINCRBY',k,S(cur),S(n))
   live(k,(cur+13)*part-now)
 end
 local function adjust(k,w,n,at)
@@ -55,15 +49,43 @@ local function pause(n,t)
   local d=A.cool[math.min(n,#A.cool)]
   return math.max(0,math.min(t+d-now,d))
 end
+local function past(at) return tonumber(at)<=now+30000 end
 `
 
 var issueScript = newScript(`
-local rec=redis.call('HMGET',KEYS[1],'f','r','s','m','l','n','e')
-local alive=rec[7] and now<tonumber(rec[7])
+local rec=redis.call('HMGET',KEYS[1],'f','r','s','m','l','n','e','i')
+local alive=rec[7] and now<tonumber(rec[7]) and rec[1]==A.flow and past(rec[8])
 local pn,pt=0,0
 local p=redis.call('HMGET',KEYS[2],'n','t')
 if p[1] and now<tonumber(p[2])+3600000 then pn,pt=tonumber(p[1]),tonumber(p[2]) end
-if alive and A.req~='' and rec[2]==A.req and rec[1]==A.flow then
+local function answered()
+  if A.req=='' then return rec[2] or '' end
+  return string.sub(rec[2]..A.req..' ',-16*(#A.req+1))
+end
+local function keep(seed,mac)
+  redis.call('DEL',KEYS[1])
+  redis.call('HSET',KEYS[1],'f',A.flow,'r',A.req~='' and A.req..' ' or '','s',seed,'m',mac,'l',A.tries,'n',1,'c',A.ch,'i',S(now),'e',S(now+A.ttl))
+  live(KEYS[1],A.ttl)
+end
+local function begin()
+  pn=pn+1
+  redis.call('HSET',KEYS[2],'n',pn,'t',S(now))
+  live(KEYS[2],3600000)
+  return pause(pn,now)
+end
+local function refuse(outcome,wait,i)
+  if A.decoy=='' then return {outcome,wait,i,now,0,0,'',''} end
+  wait=begin()
+  if alive and tonumber(rec[5])>0 and (rec[3]~='' or tonumber(rec[6])<A.sends and tonumber(rec[7])-now>=A.fresh) then
+    if rec[3]=='' then redis.call('HINCRBY',KEYS[1],'n',1) end
+    redis.call('HSET',KEYS[1],'r',answered())
+    return {outcome,wait,i,now,tonumber(rec[7]),0,'',''}
+  end
+  if rec[7] and now<tonumber(rec[7]) and rec[1]~=A.flow and rec[3]~='' and past(rec[8]) then return {outcome,wait,i,now,0,0,'',''} end
+  keep('',A.decoy)
+  return {outcome,wait,i,now,now+A.ttl,0,'',''}
+end
+if alive and A.req~='' and string.find(rec[2],A.req,1,true) then
   return {3,pause(pn,pt),0,now,tonumber(rec[7]),tonumber(rec[6]),rec[3],rec[4]}
 end
 local k=2
@@ -74,24 +96,21 @@ end
 k=k+#A.f
 local wait=pause(pn,pt)
 if wait>0 then return {4,wait,0,now,0,0,'',''} end
+if A.hold then return refuse(7,0,0) end
 for i,q in ipairs(A.q) do
   local s,w=sum(KEYS[k+i],q[1])
-  if s+q[3]>q[2] then return {5,w,i-1,now,0,0,'',''} end
+  if s+q[3]>q[2] then return refuse(5,w,i-1) end
 end
 for i,q in ipairs(A.q) do charge(KEYS[k+i],q[1],q[3]) end
 k=k+#A.q
-pn=pn+1
-redis.call('HSET',KEYS[2],'n',pn,'t',S(now))
-live(KEYS[2],3600000)
-if alive and rec[1]==A.flow and tonumber(rec[5])>0 and tonumber(rec[6])<A.sends and tonumber(rec[7])-now>=A.fresh then
-  redis.call('HSET',KEYS[1],'n',tonumber(rec[6])+1,'r',A.req,'c',A.ch)
-  return {2,pause(pn,now),0,now,tonumber(rec[7]),tonumber(rec[6])+1,rec[3],rec[4]}
+local after=begin()
+if alive and rec[3]~='' and tonumber(rec[5])>0 and tonumber(rec[6])<A.sends and tonumber(rec[7])-now>=A.fresh then
+  redis.call('HSET',KEYS[1],'n',tonumber(rec[6])+1,'r',answered(),'c',A.ch)
+  return {2,after,0,now,tonumber(rec[7]),tonumber(rec[6])+1,rec[3],rec[4]}
 end
-redis.call('DEL',KEYS[1])
-redis.call('HSET',KEYS[1],'f',A.flow,'r',A.req,'s',A.seed,'m',A.mac,'l',A.tries,'n',1,'c',A.ch,'i',S(now),'e',S(now+A.ttl))
-live(KEYS[1],A.ttl)
+keep(A.seed,A.mac)
 for i=1,A.nr do count(KEYS[k+i],now,'s',1) end
-return {1,pause(pn,now),0,now,now+A.ttl,1,A.seed,A.mac}
+return {1,after,0,now,now+A.ttl,1,A.seed,A.mac}
 `)
 
 var settleScript = newScript(`
@@ -106,7 +125,7 @@ return {1}
 
 var checkScript = newScript(`
 local rec=redis.call('HMGET',KEYS[1],'f','m','l','c','i','e','h')
-local alive=rec[6] and now<tonumber(rec[6]) and rec[1]==A.flow
+local alive=rec[6] and now<tonumber(rec[6]) and rec[1]==A.flow and past(rec[5])
 local nf=#A.f
 local function grant()
   local g=redis.call('HMGET',KEYS[2],'w','e')
@@ -151,7 +170,7 @@ return {2,now,left,tonumber(rec[4]),''}
 
 var grantedScript = newScript(`
 local g=redis.call('HMGET',KEYS[1],'c','a','w','e')
-if not g[4] or now>=tonumber(g[4]) then return {0,0,0} end
+if not g[4] or now>=tonumber(g[4]) or g[2] and not past(g[2]) then return {0,0,0} end
 return {tonumber(g[1] or '0'),tonumber(g[2] or '0'),tonumber(g[3] or '0')}
 `)
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"mime"
 	"net/http"
 	"regexp"
 	"strings"
@@ -21,7 +22,7 @@ type CAMARA struct {
 
 	devices   map[string]string    // user token -> number; "" on Wi-Fi
 	swaps     map[string]time.Time // api and number -> when
-	unknown   map[string]bool      // numbers of other operators
+	refused   map[string]string    // number -> code
 	recycled  map[string]time.Time
 	monitored int
 	token     string // of two-legged access
@@ -34,19 +35,30 @@ type CAMARAOptions struct {
 
 // NewCAMARA starts a fake operator. Close ends it.
 func NewCAMARA(opts *CAMARAOptions) *CAMARA {
-	f := &CAMARA{now: time.Now, devices: map[string]string{}, swaps: map[string]time.Time{}, unknown: map[string]bool{}, recycled: map[string]time.Time{},
+	f := &CAMARA{now: time.Now, devices: map[string]string{}, swaps: map[string]time.Time{}, refused: map[string]string{}, recycled: map[string]time.Time{},
 		monitored: 120, token: randomSID("token")}
 	if opts != nil && opts.Now != nil {
 		f.now = opts.Now
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /number-verification/v2/verify", f.postVerify)
+	mux.HandleFunc("GET /number-verification/v2/device-phone-number", f.getNumber)
 	mux.HandleFunc("POST /sim-swap/v2/check", f.postCheck("sim"))
 	mux.HandleFunc("POST /sim-swap/v2/retrieve-date", f.postDate("sim", "latestSimChange"))
 	mux.HandleFunc("POST /device-swap/v1/check", f.postCheck("device"))
 	mux.HandleFunc("POST /device-swap/v1/retrieve-date", f.postDate("device", "latestDeviceChange"))
 	mux.HandleFunc("POST /number-recycling/v0.2/check", f.postRecycling)
-	f.serve(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { camaraError(w, 404, "NOT_FOUND") })
+	f.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := r.Header.Get("X-Correlator"); c != "" {
+			w.Header().Set("X-Correlator", c)
+		}
+		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && (err != nil || kind != "application/json") {
+			camaraError(w, 400, "INVALID_ARGUMENT")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), func(w http.ResponseWriter) { camaraError(w, 429, "TOO_MANY_REQUESTS") })
 	return f
 }
 
@@ -73,12 +85,24 @@ func (f *CAMARA) Recycle(number string, at time.Time) {
 	f.recycled[number] = at
 }
 
-// Forget makes a number one of another operator.
-func (f *CAMARA) Forget(number string) {
+// camaraStatus are the codes that a number can be refused with.
+var camaraStatus = map[string]int{"INVALID_ARGUMENT": 400, "OUT_OF_RANGE": 400, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "IDENTIFIER_NOT_FOUND": 404,
+	"SERVICE_NOT_APPLICABLE": 422, "MISSING_IDENTIFIER": 422, "UNNECESSARY_IDENTIFIER": 422, "QUOTA_EXCEEDED": 429, "TOO_MANY_REQUESTS": 429,
+	"INTERNAL": 500, "NOT_IMPLEMENTED": 501, "UNAVAILABLE": 503, "TIMEOUT": 504}
+
+// Refuse makes every question about a number fail with one of CAMARA's codes; "" ends that. It panics for a code that
+// there is not.
+func (f *CAMARA) Refuse(number, code string) {
+	if code != "" && camaraStatus[code] == 0 {
+		panic("phonetest: CAMARA has no code " + code)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.unknown[number] = true
+	f.refused[number] = code
 }
+
+// Forget makes a number one of another operator.
+func (f *CAMARA) Forget(number string) { f.Refuse(number, "IDENTIFIER_NOT_FOUND") }
 
 // Expire makes the token of two-legged access invalid; Token with fresh gives a new one.
 func (f *CAMARA) Expire() {
@@ -104,10 +128,17 @@ func camaraError(w http.ResponseWriter, status int, code string) {
 	writeJSON(w, status, map[string]any{"status": status, "code": code, "message": "The request failed"})
 }
 
-var camaraNumber = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
+var (
+	camaraNumber = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
+	camaraHash   = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+)
 
 func bearer(r *http.Request) string {
-	return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return "no bearer token"
+	}
+	return token
 }
 
 func (f *CAMARA) postVerify(w http.ResponseWriter, r *http.Request) {
@@ -119,15 +150,32 @@ func (f *CAMARA) postVerify(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !known:
 		camaraError(w, 401, "UNAUTHENTICATED")
-	case bad || (in.PhoneNumber == nil) == (in.HashedPhoneNumber == nil) || in.PhoneNumber != nil && !camaraNumber.MatchString(*in.PhoneNumber):
+	case bad || (in.PhoneNumber == nil) == (in.HashedPhoneNumber == nil) || in.PhoneNumber != nil && !camaraNumber.MatchString(*in.PhoneNumber) ||
+		in.HashedPhoneNumber != nil && !camaraHash.MatchString(*in.HashedPhoneNumber):
 		camaraError(w, 400, "INVALID_ARGUMENT")
 	case number == "":
 		camaraError(w, 403, "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK")
+	case f.refused[number] != "":
+		camaraError(w, camaraStatus[f.refused[number]], f.refused[number])
 	case in.PhoneNumber != nil:
 		writeJSON(w, 200, map[string]any{"devicePhoneNumberVerified": *in.PhoneNumber == number})
 	default:
 		sum := sha256.Sum256([]byte(number))
-		writeJSON(w, 200, map[string]any{"devicePhoneNumberVerified": *in.HashedPhoneNumber == hex.EncodeToString(sum[:])})
+		writeJSON(w, 200, map[string]any{"devicePhoneNumberVerified": strings.EqualFold(*in.HashedPhoneNumber, hex.EncodeToString(sum[:]))})
+	}
+}
+
+// getNumber tells the number of the device.
+func (f *CAMARA) getNumber(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch number, known := f.devices[bearer(r)]; {
+	case !known:
+		camaraError(w, 401, "UNAUTHENTICATED")
+	case number == "":
+		camaraError(w, 403, "NUMBER_VERIFICATION.USER_NOT_AUTHENTICATED_BY_MOBILE_NETWORK")
+	default:
+		writeJSON(w, 200, map[string]any{"devicePhoneNumber": number})
 	}
 }
 
@@ -142,8 +190,8 @@ func (f *CAMARA) enter(w http.ResponseWriter, r *http.Request, number *string) b
 		camaraError(w, 422, "MISSING_IDENTIFIER")
 	case !camaraNumber.MatchString(*number):
 		camaraError(w, 400, "INVALID_ARGUMENT")
-	case f.unknown[*number]:
-		camaraError(w, 404, "IDENTIFIER_NOT_FOUND")
+	case f.refused[*number] != "":
+		camaraError(w, camaraStatus[f.refused[*number]], f.refused[*number])
 	default:
 		return true
 	}

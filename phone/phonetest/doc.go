@@ -8,10 +8,15 @@
 //
 // or, with the HTTP clients in between:
 //
-//	fake := phonetest.NewTwilio(t, nil)
-//	sender, err := twilio.NewSender(fake.Credentials(), fake.SenderOptions())
+//	fake := phonetest.NewTwilio(nil)
+//	defer fake.Close()
+//	sender, err := twilio.NewSender(fake.Credentials(), fake.From(), &twilio.SenderOptions{HTTP: fake.HTTP()})
 //	...
 //	code, ok := fake.Inbox.Code(number)
+//
+// The fakes are as strict as the documentation: wrong credentials, missing and malformed parameters and unknown names are
+// refused with the documented status and code. Each can be made to fail ([Fault]) and to have had too many requests
+// (Limit).
 //
 // # Security considerations
 //

@@ -38,8 +38,10 @@ type server struct {
 	http *httptest.Server
 
 	mu       sync.Mutex
-	fault    Fault // guarded by mu, as is requests
+	fault    Fault // guarded by mu, as are requests and limit
 	requests int
+	limit    int                       // requests that are still answered; -1: all
+	tooMany  func(http.ResponseWriter) // how the provider says that there were too many
 }
 
 // URL is the server's address, for BaseURL.
@@ -58,6 +60,14 @@ func (s *server) Fail(f Fault) {
 	s.fault = f
 }
 
+// Limit makes the server answer n more requests and refuse those after them as too many, in the provider's own words
+// (429); a negative n ends that.
+func (s *server) Limit(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = max(n, -1)
+}
+
 // Requests is how many requests came in.
 func (s *server) Requests() int {
 	s.mu.Lock()
@@ -65,15 +75,24 @@ func (s *server) Requests() int {
 	return s.requests
 }
 
-func (s *server) serve(h http.Handler) {
+func (s *server) serve(h http.Handler, tooMany func(http.ResponseWriter)) {
+	s.limit, s.tooMany = -1, tooMany
 	s.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests++
-		fault := s.fault
+		fault, spent := s.fault, s.limit == 0
+		if s.limit > 0 {
+			s.limit--
+		}
 		s.mu.Unlock()
 		if fault != "" {
 			_, _ = io.CopyN(io.Discard, r.Body, 1<<20) // only then does the server see that a client hangs up
 			fail(w, r, fault)
+			return
+		}
+		if spent {
+			w.Header().Set("Retry-After", "7")
+			s.tooMany(w)
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -36,6 +36,13 @@ func (b *Inbox) Send(ctx context.Context, m phone.Message) (phone.Receipt, error
 	return phone.Receipt{Ref: fmt.Sprintf("inbox-%d", b.sent)}, nil
 }
 
+// add puts a message in.
+func (b *Inbox) add(m phone.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.put(m)
+}
+
 func (b *Inbox) put(m phone.Message) {
 	const most = 10_000
 	if len(b.messages) == most {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +72,7 @@ func StoreConform(t *testing.T, newStore func(t *testing.T, now func() time.Time
 		{"routes", (*suite).routes}, {"holds", (*suite).holds}, {"deliveries", (*suite).deliveries}, {"sightings", (*suite).sightings},
 		{"requests out of bounds", (*suite).bounds}, {"parallel guesses", (*suite).parallelGuesses},
 		{"parallel right answers", (*suite).parallelRight}, {"parallel issues", (*suite).parallelIssues}, {"canceled", (*suite).canceled},
+		{"decoys", (*suite).decoys}, {"clock set back", (*suite).clockBack}, {"clock jumps ahead", (*suite).clockAhead},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()
@@ -310,6 +310,7 @@ func (s *suite) idempotence() {
 	require.Equal(s.t, phone.Duplicate, s.issue(named("a")).Outcome, "also after the cool-down")
 	require.Equal(s.t, phone.Resend, s.issue(named("b")).Outcome)
 	require.Equal(s.t, phone.Duplicate, s.issue(named("b")).Outcome)
+	require.Equal(s.t, phone.Duplicate, s.issue(named("a")).Outcome, "a late repetition of an earlier one")
 	require.Equal(s.t, phone.Cooling, s.issue(nil).Outcome, "no name is no duplicate")
 }
 
@@ -337,123 +338,6 @@ func (s *suite) hosted() {
 	require.Equal(s.t, phone.Barred, s.check("", reserve).Outcome)
 }
 
-func (s *suite) route(key phone.Key) phone.RouteStats {
-	s.t.Helper()
-	list, err := s.s.Routes(s.ctx(), s.id, []phone.Key{k("none"), key})
-	require.NoError(s.t, err)
-	require.Len(s.t, list, 2)
-	require.Empty(s.t, list[0].Days)
-	require.Equal(s.t, s.clock.Now().UnixMilli(), list[1].Now.UnixMilli())
-	return list[1]
-}
-
-func (s *suite) routes() {
-	key := k("route%s", s.id)
-	for i := range 3 {
-		r := s.issue(func(r *phone.Issue) {
-			r.Record, r.Phone, r.Routes = k("r%s%d", s.id, i), k("p%s%d", s.id, i), []phone.Key{key, k("country%s", s.id)}
-		})
-		if i == 2 {
-			require.NoError(s.t, s.s.Settle(s.ctx(), &phone.Settle{Tenant: s.id, At: r.At, Retract: r.Routes}))
-		}
-	}
-	start := s.clock.Now()
-	s.clock.Pass(2 * time.Minute)
-	for range 2 {
-		s.check("right", func(c *phone.Check) {
-			c.Record = k("r%s0", s.id)
-			c.Routes[phone.SMS] = []phone.Key{key}
-			c.Routes[phone.Voice] = []phone.Key{k("voice%s", s.id)}
-		})
-	}
-	st := s.route(key)
-	require.Len(s.t, st.Buckets, 1)
-	require.Len(s.t, st.Days, 1)
-	require.Equal(s.t, start.UnixMilli(), st.Buckets[0].Start.UnixMilli())
-	require.Equal(s.t, [2]int64{2, 1}, [2]int64{st.Buckets[0].Sent, st.Buckets[0].Converted})
-	require.Equal(s.t, [2]int64{2, 1}, [2]int64{st.Days[0].Sent, st.Days[0].Converted})
-	require.Empty(s.t, s.route(k("voice%s", s.id)).Days)
-	s.clock.Pass(3 * 24 * time.Hour)
-	st = s.route(key)
-	require.Empty(s.t, st.Buckets)
-	require.Len(s.t, st.Days, 1)
-	s.clock.Pass(5 * 24 * time.Hour)
-	require.Empty(s.t, s.route(key).Days)
-}
-
-func (s *suite) holds() {
-	key := k("route%s", s.id)
-	hold := func() time.Time {
-		until, err := s.s.Hold(s.ctx(), s.id, key, time.Hour, 3*time.Hour)
-		require.NoError(s.t, err)
-		return until
-	}
-	for i, length := range []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour, 3 * time.Hour} {
-		until := s.clock.Now().Add(length)
-		require.Equal(s.t, until.UnixMilli(), hold().UnixMilli(), i)
-		s.clock.Pass(length - time.Millisecond)
-		require.Equal(s.t, until.UnixMilli(), hold().UnixMilli(), "no longer for holding again")
-		st := s.route(key)
-		require.Equal(s.t, until.UnixMilli(), st.Until.UnixMilli())
-		require.Equal(s.t, until.Add(-length).UnixMilli(), st.Since.UnixMilli())
-		require.Equal(s.t, i+1, st.Holds)
-		s.clock.Pass(time.Millisecond)
-	}
-	s.clock.Pass(3*time.Hour + time.Millisecond)
-	require.Equal(s.t, s.clock.Now().Add(time.Hour).UnixMilli(), hold().UnixMilli(), "forgotten")
-	require.NoError(s.t, s.s.Release(s.ctx(), s.id, key))
-	require.False(s.t, s.clock.Now().Before(s.route(key).Until))
-	require.NoError(s.t, s.s.Release(s.ctx(), s.id, k("none")))
-	_, err := s.s.Hold(s.ctx(), s.id, key, 0, 0)
-	require.Error(s.t, err)
-}
-
-func (s *suite) deliveries() {
-	key, msg := k("route%s", s.id), k("msg%s", s.id)
-	r := s.issue(func(r *phone.Issue) { r.Routes = []phone.Key{key} })
-	require.NoError(s.t, s.s.Settle(s.ctx(), &phone.Settle{Tenant: s.id, At: r.At, Message: msg, Routes: r.Routes}))
-	for i, want := range []bool{true, false} {
-		first, err := s.s.Deliver(s.ctx(), s.id, msg, true)
-		require.NoError(s.t, err)
-		require.Equal(s.t, want, first, i)
-	}
-	first, err := s.s.Deliver(s.ctx(), s.id, k("none"), true)
-	require.NoError(s.t, err)
-	require.False(s.t, first)
-	st := s.route(key)
-	require.Equal(s.t, int64(1), st.Days[0].Failed)
-	require.Equal(s.t, int64(1), st.Days[0].Sent)
-}
-
-func (s *suite) sightings() {
-	see := func(n, offset int) *phone.Sighting {
-		r := &phone.Sighting{Tenant: s.id, Phone: k("n%d", n), Sets: []phone.SightingSet{{Key: k("a%s", s.id), Window: time.Hour}, {Key: k("b%s", s.id), Window: 10 * time.Minute}},
-			Block: k("block%s", s.id), Offset: offset, Window: 10 * time.Minute, Near: 10}
-		require.NoError(s.t, s.s.Sight(s.ctx(), r))
-		return r
-	}
-	require.Equal(s.t, []int{1, 1}, see(0, 100).Distinct)
-	require.Equal(s.t, []int{1, 1}, see(0, 100).Distinct, "distinct")
-	r := see(1, 110)
-	require.Equal(s.t, []int{2, 2}, r.Distinct)
-	require.Equal(s.t, 2, r.Run)
-	require.Equal(s.t, 1, see(2, 121).Run, "a gap of eleven")
-	require.Equal(s.t, 4, see(3, 115).Run, "closed from the middle")
-	require.Equal(s.t, 1, see(4, 999).Run)
-	s.clock.Pass(10*time.Minute + time.Second)
-	r = see(5, 0)
-	require.Equal(s.t, []int{6, 1}, r.Distinct)
-	require.Equal(s.t, 1, r.Run)
-	for i := range 80 {
-		r = see(100+i, i)
-	}
-	require.Equal(s.t, []int{phone.MaxDistinct, phone.MaxDistinct}, r.Distinct)
-	none := &phone.Sighting{Tenant: s.id, Phone: k("n"), Distinct: []int{7}, Run: 9}
-	require.NoError(s.t, s.s.Sight(s.ctx(), none))
-	require.Empty(s.t, none.Distinct)
-	require.Zero(s.t, none.Run)
-}
-
 func (s *suite) bounds() {
 	good := phone.Issue{Channel: phone.SMS, TTL: time.Minute, Tries: 1, Sends: 1, Cooldowns: []time.Duration{0}}
 	for name, change := range map[string]func(*phone.Issue){
@@ -474,86 +358,6 @@ func (s *suite) bounds() {
 	require.ErrorIs(s.t, s.s.Check(s.ctx(), &phone.Check{Mode: 9, GrantTTL: time.Minute}), phone.ErrRequest)
 	require.ErrorIs(s.t, s.s.Settle(s.ctx(), &phone.Settle{Ref: string(make([]byte, 300))}), phone.ErrRequest)
 	require.ErrorIs(s.t, s.s.Sight(s.ctx(), &phone.Sighting{Offset: 1000}), phone.ErrRequest)
-}
-
-// rounds of the parallel cases, as many as the figures name.
-const rounds = 100
-
-func (s *suite) parallel(n int, mac func(i int) string) (compared, right int64) {
-	var c, ok atomic.Int64
-	var wg sync.WaitGroup
-	gate := make(chan struct{})
-	for i := range n {
-		wg.Go(func() {
-			<-gate
-			r := s.checking(mac(i))
-			if err := s.s.Check(s.ctx(), r); err != nil {
-				s.t.Error(err)
-			}
-			if r.Outcome == phone.Right || r.Outcome == phone.Wrong {
-				c.Add(1)
-			}
-			if r.Outcome == phone.Right {
-				ok.Add(1)
-			}
-		})
-	}
-	close(gate)
-	wg.Wait()
-	return c.Load(), ok.Load()
-}
-
-func (s *suite) parallelGuesses() {
-	most, least := int64(0), int64(1000)
-	for round := range rounds {
-		s.clock.Pass(10 * time.Minute)
-		require.Equal(s.t, phone.Issued, s.issue(nil).Outcome)
-		compared, right := s.parallel(400, func(i int) string {
-			if i == 3*round {
-				return "right"
-			}
-			return fmt.Sprint("wrong", i)
-		})
-		most, least = max(most, compared), min(least, compared)
-		require.LessOrEqual(s.t, compared, int64(5))
-		require.LessOrEqual(s.t, right, int64(1))
-	}
-	s.t.Logf("400 parallel guesses with a cap of 5: %d to %d evaluated in %d rounds", least, most, rounds)
-}
-
-func (s *suite) parallelRight() {
-	for range rounds {
-		s.clock.Pass(10 * time.Minute)
-		require.Equal(s.t, phone.Issued, s.issue(nil).Outcome)
-		_, right := s.parallel(200, func(int) string { return "right" })
-		require.Equal(s.t, int64(1), right)
-	}
-	s.t.Logf("200 parallel right answers: exactly one success in %d of %d rounds", rounds, rounds)
-}
-
-func (s *suite) parallelIssues() {
-	var sent, refused atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() {
-			r := &phone.Issue{Tenant: s.id, Record: k("r%s%d", s.id, i), Phone: k("p%s%d", s.id, i), Flow: k("f"), Channel: phone.SMS,
-				TTL: 5 * time.Minute, Tries: 5, Sends: 3, Cooldowns: []time.Duration{time.Second},
-				Quotas: []phone.Quota{{Key: k("budget%s", s.id), Window: time.Hour, Max: 1_000_000, Cost: 27_100}}}
-			if err := s.s.Issue(s.ctx(), r); err != nil {
-				s.t.Error(err)
-			}
-			switch r.Outcome {
-			case phone.Issued:
-				sent.Add(1)
-			case phone.Exceeded:
-				refused.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	require.Equal(s.t, int64(36), sent.Load(), "36 * 27,100 fit into a million, 37 do not")
-	require.Equal(s.t, int64(164), refused.Load())
-	s.t.Logf("200 parallel sends: budget overshoot 0")
 }
 
 func (s *suite) canceled() {

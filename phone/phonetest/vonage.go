@@ -9,7 +9,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,16 +28,10 @@ type Vonage struct {
 	now   func() time.Time
 
 	key       *rsa.PrivateKey
+	secret    string // of webhooks
 	insights  map[string]map[string]any
 	verifying map[string]*vonageRequest
-}
-
-type vonageRequest struct {
-	id, to, code string
-	wrong        int
-	at           time.Time
-	length       time.Duration
-	done         bool
+	blocked   []string
 }
 
 var vonageKey = sync.OnceValue(func() *rsa.PrivateKey {
@@ -56,7 +52,7 @@ const VonageApplication = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
 
 // NewVonage starts a fake Vonage. Close ends it.
 func NewVonage(opts *VonageOptions) *Vonage {
-	f := &Vonage{Inbox: NewInbox(), now: time.Now, key: vonageKey(), insights: map[string]map[string]any{}, verifying: map[string]*vonageRequest{}}
+	f := &Vonage{Inbox: NewInbox(), now: time.Now, key: vonageKey(), secret: randomSID(""), insights: map[string]map[string]any{}, verifying: map[string]*vonageRequest{}}
 	if opts != nil && opts.Now != nil {
 		f.now = opts.Now
 	}
@@ -64,13 +60,21 @@ func NewVonage(opts *VonageOptions) *Vonage {
 	mux.HandleFunc("POST /identity-insights/v1/requests", f.postInsights)
 	mux.HandleFunc("POST /v2/verify", f.postVerify)
 	mux.HandleFunc("POST /v2/verify/{id}", f.postCode)
+	mux.HandleFunc("POST /v2/verify/{id}/next-workflow", f.postNext)
+	mux.HandleFunc("DELETE /v2/verify/{id}", f.deleteVerify)
+	mux.HandleFunc("POST /v2/verify/network-unblock", f.postUnblock)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { vonageError(w, 404, "Not Found") })
 	f.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !f.authorized(r) {
 			vonageError(w, 401, "Unauthorized")
 			return
 		}
+		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && r.ContentLength != 0 && (err != nil || kind != "application/json") {
+			vonageError(w, 415, "Unsupported Media Type")
+			return
+		}
 		mux.ServeHTTP(w, r)
-	}))
+	}), func(w http.ResponseWriter) { vonageError(w, 429, "Rate Limit Hit") })
 	return f
 }
 
@@ -125,6 +129,10 @@ func (f *Vonage) SetInsight(number, name string, v any) {
 	f.insights[number][name] = v
 }
 
+// vonageInsights are the insights there are, and which of them take a period.
+var vonageInsights = map[string]bool{"format": false, "original_carrier": false, "current_carrier": false, "sim_swap": true, "device_swap": true,
+	"subscriber_match": false, "location_verification": false, "roaming": false, "reachability": false}
+
 func (f *Vonage) postInsights(w http.ResponseWriter, r *http.Request) {
 	type object = map[string]any
 	var in struct {
@@ -132,27 +140,37 @@ func (f *Vonage) postInsights(w http.ResponseWriter, r *http.Request) {
 		Purpose  string
 		Insights map[string]struct{ Period *int }
 	}
-	if json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&in) != nil || len(in.Insights) == 0 {
+	if json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&in) != nil || len(in.Insights) == 0 || in.Number == "" {
 		vonageError(w, 400, "Bad Request")
 		return
 	}
 	ok := object{"code": "OK", "message": "Success"}
+	n, err := phone.Parse(in.Number, "")
 	out := object{}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name, o := range in.Insights {
+		period, known := vonageInsights[name]
 		switch {
+		case !known || o.Period != nil && !period:
+			vonageError(w, 400, "Bad Request")
+			return
 		case o.Period != nil && (*o.Period < 1 || *o.Period > 2400):
 			vonageError(w, 422, "Invalid period")
 			return
 		case f.insights[in.Number][name] != nil:
 			out[name] = f.insights[in.Number][name]
+		case name == "format" && err != nil:
+			out[name] = object{"is_format_valid": false, "status": ok}
+		case err != nil:
+			out[name] = object{"status": object{"code": "INVALID_NUMBER_FORMAT", "message": "The number is not valid"}}
 		case name == "format":
-			_, err := phone.Parse(in.Number, "")
-			out[name] = object{"is_format_valid": err == nil, "number_international": in.Number, "status": ok}
-		case name == "current_carrier":
+			out[name] = object{"is_format_valid": true, "number_international": n.E164(), "country_code": n.Region(), "country_prefix": strconv.Itoa(n.CallingCode()), "status": ok}
+		case name == "current_carrier", name == "original_carrier":
 			out[name] = object{"name": "Fake Mobile", "network_type": "MOBILE", "country_code": "NO", "network_code": "24201", "status": ok}
-		case name == "sim_swap", name == "device_swap":
+		case in.Purpose != "FraudPreventionAndDetection":
+			out[name] = object{"status": object{"code": "INVALID_PURPOSE", "message": "The purpose is not approved"}}
+		case period:
 			out[name] = object{"is_swapped": false, "status": ok}
 		case name == "reachability":
 			out[name] = object{"is_reachable": true, "status": ok}
@@ -161,69 +179,4 @@ func (f *Vonage) postInsights(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, 200, object{"request_id": randomSID(""), "insights": out})
-}
-
-func (f *Vonage) postVerify(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Brand    string
-		Workflow []struct{ Channel, To string }
-		Timeout  int `json:"channel_timeout"`
-		Length   int `json:"code_length"`
-	}
-	if json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&in) != nil || len(in.Workflow) != 1 || in.Brand == "" || len(in.Brand) > 16 ||
-		in.Timeout < 15 || in.Timeout > 900 || in.Length < 4 || in.Length > 10 {
-		vonageError(w, 422, "Invalid params")
-		return
-	}
-	to := "+" + in.Workflow[0].To
-	n, err := phone.Parse(to, "")
-	if err != nil {
-		vonageError(w, 422, "Invalid params")
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, v := range f.verifying {
-		if v.to == to && !v.done && f.now().Sub(v.at) < v.length {
-			writeJSON(w, 409, map[string]any{"title": "Conflict", "detail": "Concurrent verifications to the same number are not allowed", "request_id": v.id})
-			return
-		}
-	}
-	v := &vonageRequest{id: randomSID(""), to: to, at: f.now(), length: time.Duration(in.Timeout) * time.Second}
-	b := make([]byte, in.Length)
-	_, _ = rand.Read(b)
-	for _, x := range b {
-		v.code += string(rune('0' + x%10))
-	}
-	f.verifying[v.id] = v
-	ch := phone.SMS
-	if in.Workflow[0].Channel == "voice" {
-		ch = phone.Voice
-	}
-	f.Inbox.mu.Lock()
-	f.Inbox.put(phone.Message{ID: v.id, To: n, Channel: ch, Code: phone.Code(v.code), Text: "Your code is " + v.code})
-	f.Inbox.mu.Unlock()
-	writeJSON(w, 202, map[string]any{"request_id": v.id})
-}
-
-func (f *Vonage) postCode(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Code string }
-	bad := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&in) != nil
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	v := f.verifying[r.PathValue("id")]
-	switch {
-	case v == nil || v.done || f.now().Sub(v.at) >= v.length:
-		vonageError(w, 404, "Not Found")
-	case bad:
-		vonageError(w, 422, "Invalid params")
-	case v.wrong >= 3:
-		vonageError(w, 410, "Invalid Code")
-	case v.code != in.Code:
-		v.wrong++
-		vonageError(w, 400, "Invalid Code")
-	default:
-		v.done = true
-		writeJSON(w, 200, map[string]any{"request_id": v.id, "status": "completed"})
-	}
 }

@@ -13,13 +13,14 @@
 // # Quirks
 //
 // Each insight of one answer succeeds or fails alone; what is not OK is unknown. Network types that are not documented
-// are unknown. Verify answers 409 while a verification of the same number is open and names it, which is taken for that
-// one only when it was ours; 410 means too many wrong codes. What Vonage blocks for fraud comes by webhook and is not
-// seen here.
+// are unknown. Verify answers 409 while a verification of the same number is open: nothing is sent again then, and the
+// code that is out stays good. 410 means too many wrong codes. What Vonage blocks for fraud is accepted first and comes
+// by webhook: see [Callback].
 //
 // # Security considerations
 //
 // The private key stays in the process; each call carries a token that lives a minute. Errors hold no number.
+// Webhooks are believed only with a right signature over their very body ([ValidWebhook]).
 //
 // All of this was proven against published examples and the fakes of package phonetest; Vonage itself was not called.
 package vonage

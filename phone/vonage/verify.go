@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/vestibule-go/vestibule/internal/jsonhttp"
@@ -56,7 +57,7 @@ func (v *Verify) Start(ctx context.Context, m phone.Message) (phone.Receipt, err
 		return phone.Receipt{}, &phone.SendError{Refused: true, Reason: phone.SendConfig, Err: errors.New("vonage: unknown channel")}
 	}
 	body := object{"brand": v.brand, "code_length": v.o.Digits, "channel_timeout": min(max(int(m.TTL/time.Second), 15), 900),
-		"client_ref": m.ID, "workflow": []object{{"channel": channel, "to": m.To.E164()[1:]}}}
+		"client_ref": clientRef(m.ID), "workflow": []object{{"channel": channel, "to": m.To.E164()[1:]}}}
 	if v.o.SkipFraudCheck {
 		body["fraud_check"] = false
 	}
@@ -69,6 +70,15 @@ func (v *Verify) Start(ctx context.Context, m phone.Message) (phone.Receipt, err
 		return phone.Receipt{}, &phone.SendError{Reason: phone.SendUnknown, Status: status, Err: &Error{Status: status}}
 	}
 	return phone.Receipt{Ref: ref}, nil
+}
+
+// clientRef shortens a message's name to the 16 characters that are taken: what callbacks repeat, for logs.
+func clientRef(id string) string {
+	if len(id) <= 16 {
+		return id
+	}
+	end := id[max(strings.LastIndexByte(id, '-'), len(id)-4):]
+	return id[:16-len(end)] + end
 }
 
 // Check implements [phone.Hosted].

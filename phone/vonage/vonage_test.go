@@ -144,9 +144,9 @@ func TestVerify(t *testing.T) {
 	got, err = v.Start(t.Context(), m)
 	require.NoError(t, err)
 	for range 3 {
-		require.Equal(t, phone.HostedWrong, check("0"))
+		require.Equal(t, phone.HostedWrong, check("0000"))
 	}
-	require.Equal(t, phone.HostedTooMany, check("0"))
+	require.Equal(t, phone.HostedTooMany, check("0000"))
 }
 
 func TestFaults(t *testing.T) {

@@ -25,9 +25,9 @@ type PhoneVerifier interface {
 
 // PhoneOptions of the phone handlers. The zero value and nil mean the defaults.
 type PhoneOptions struct {
-	// OnWrong is told of each wrong code, to charge it as a failure: ratelimit's Limiter.Report fits. It must not block
-	// for long. Default: nobody is told.
-	OnWrong func(ctx context.Context, a *risk.Attempt)
+	// OnWrong is told of each wrong code, to charge it as a failure: ratelimit's Signal.Report does. It must not block
+	// for long. Its error goes to Options.OnError and changes nothing. Default: nobody is told.
+	OnWrong func(ctx context.Context, a *risk.Attempt) error
 	// First are proofs that must have been given before a message is sent, where the flow asks for them: what costs
 	// nothing comes before what costs money. Default: risk.ProofHuman; an empty list that is not nil: none.
 	First []risk.Proof
@@ -135,7 +135,9 @@ func (g *Guard) PhoneCheckHandler(event risk.Event, v PhoneVerifier, opts *Phone
 			return
 		}
 		if failed && o.OnWrong != nil {
-			o.OnWrong(context.WithoutCancel(ctx), a)
+			if err := o.OnWrong(context.WithoutCancel(ctx), a); err != nil {
+				g.report(r, err)
+			}
 		}
 		switch {
 		case right:

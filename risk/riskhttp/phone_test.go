@@ -126,9 +126,10 @@ func TestPhoneCheck(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			charged := 0
 			g := newGuard(t, &engine{pending: []risk.Proof{risk.ProofHuman, risk.ProofPhone}}, nil)
-			h := g.PhoneCheckHandler(risk.SignUp, &c.p, &riskhttp.PhoneOptions{OnWrong: func(_ context.Context, a *risk.Attempt) {
+			h := g.PhoneCheckHandler(risk.SignUp, &c.p, &riskhttp.PhoneOptions{OnWrong: func(_ context.Context, a *risk.Attempt) error {
 				require.Equal(t, risk.SignUp, a.Event)
 				charged++
+				return errors.New("the limiter is down")
 			}})
 			w := phonePost(h, asJSON, `{"phone":"+4740000000","code":"123456"}`, "Vestibule-Flow", "F")
 			require.Equal(t, c.status, w.Code)

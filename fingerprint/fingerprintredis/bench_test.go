@@ -1,0 +1,147 @@
+package fingerprintredis_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/vestibule-go/vestibule/fingerprint"
+	"github.com/vestibule-go/vestibule/fingerprint/fingerprintredis"
+	"github.com/vestibule-go/vestibule/internal/redistest"
+)
+
+// alternate runs functions in turn and reports how many times the first one's time the others take, as the median of
+// the rounds' ratios.
+func alternate(b *testing.B, floor string, names []string, run ...func(n int)) {
+	b.Helper()
+	for n := range 300 {
+		for _, f := range run {
+			f(n)
+		}
+	}
+	ratios := make([][]float64, len(run))
+	n := 300
+	b.ResetTimer()
+	for b.Loop() {
+		n++
+		var first float64
+		for i, f := range run {
+			t0 := time.Now()
+			f(n)
+			took := float64(time.Since(t0))
+			if i == 0 {
+				first = took
+			}
+			ratios[i] = append(ratios[i], took/first)
+		}
+	}
+	for i, name := range names {
+		slices.Sort(ratios[i+1])
+		b.ReportMetric(ratios[i+1][len(ratios[i+1])/2], name+floor)
+	}
+}
+
+func check(b *testing.B, err error) {
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkSightings is a visit of a known device from a new network for a new account. The floor is one INCR. x/bare
+// is the same visit beside a script that makes the same calls of Redis on as many keys, with nothing of its own to do:
+// what a visit in one script cannot cost less than. bare/floor is that script beside the INCR.
+func BenchmarkSightings(b *testing.B) {
+	client := redistest.Start(b, nil).Client(b, nil)
+	s := newSightings(b, newStore(b, client, fingerprintredis.Options{}))
+	ctx := b.Context()
+	visits := make([]fingerprint.Visit, 1<<16)
+	for n := range visits {
+		visits[n] = fingerprint.Visit{
+			Tenant: "t", Attempt: fmt.Sprint("attempt", n), IP: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}),
+			Device: fmt.Sprint("device", n%4096), Email: fmt.Sprint(n, "@example.com"),
+		}
+	}
+	bare := redis.NewScript(`
+local v=redis.call('MGET',unpack(KEYS))
+local t=redis.call('TIME')
+for k=1,3 do redis.call('SET',KEYS[k],ARGV[1],'PX',ARGV[2]) end
+v[#KEYS+1]=t[1]
+return v`)
+	check(b, bare.Load(ctx, client).Err())
+	names := make([][]string, len(visits))
+	for n := range names {
+		names[n] = []string{
+			fmt.Sprintf("{vfpAB}:device%016d", n%4096), fmt.Sprintf("{vfpAB}:network%015d", n), fmt.Sprintf("{vfpAB}:email%017d", n), fmt.Sprintf("{vfpAB}:former%016d", n%4096),
+		}
+	}
+	value := make([]byte, 40)
+	alternate(b, "/floor", []string{"x", "bare"},
+		func(int) { check(b, client.Incr(ctx, "floor").Err()) },
+		func(n int) {
+			_, err := s.See(ctx, visits[n%len(visits)])
+			check(b, err)
+		},
+		func(n int) {
+			check(b, client.EvalSha(ctx, bare.Hash(), names[n%len(names)], value, "604800000").Err())
+		},
+	)
+}
+
+// sorted is what package fingerprint's reference would do: a sorted set for each dimension, capped, in one script.
+var sorted = redis.NewScript(`
+local t=redis.call('TIME')
+local now=t[1]*1000+math.floor(t[2]/1000)
+local out,a={},1
+for k=1,#KEYS do
+ local key=KEYS[k]
+ redis.call('ZREMRANGEBYSCORE',key,'-inf',now-604800000)
+ redis.call('ZADD',key,'GT',now,ARGV[k])
+ local n=redis.call('ZCARD',key)
+ if n>100 then redis.call('ZREMRANGEBYRANK',key,0,n-101) end
+ out[a]=redis.call('ZCOUNT',key,now-3600000,'+inf')
+ out[a+1]=redis.call('ZCOUNT',key,now-86400000,'+inf')
+ out[a+2]=n
+ redis.call('PEXPIRE',key,604800000)
+ a=a+3
+end
+return out`)
+
+// BenchmarkForms compares the two forms in which a visit of three things with nine sets can be kept: strings, as the
+// store does, and a sorted set for each dimension. The floor is the strings.
+func BenchmarkForms(b *testing.B) {
+	client := redistest.Start(b, nil).Client(b, nil)
+	store := newStore(b, client, fingerprintredis.Options{})
+	ctx := b.Context()
+	check(b, sorted.Load(ctx, client).Err())
+	sets := [3][]fingerprint.Dim{
+		{fingerprint.DimAttempts, fingerprint.DimIPs, fingerprint.DimAccounts},
+		{fingerprint.DimAttempts, fingerprint.DimAccounts, fingerprint.DimDevices},
+		{fingerprint.DimAttempts, fingerprint.DimIPs, fingerprint.DimDevices},
+	}
+	alternate(b, "/strings", []string{"sorted"},
+		func(n int) {
+			batch := fingerprint.Batch{Tenant: "t", Subjects: make([]fingerprint.Subject, 3)}
+			for i := range batch.Subjects {
+				sub := &batch.Subjects[i]
+				sub.Key, sub.Keep, sub.N = fingerprint.Key{byte(i + 1), byte(n), byte(n >> 8)}, fingerprint.Windows[2], 3
+				for j, dim := range sets[i] {
+					sub.Sets[j] = fingerprint.Set{Dim: dim, Member: uint64(n + 1)}
+				}
+			}
+			check(b, store.See(ctx, &batch))
+		},
+		func(n int) {
+			keys, args := make([]string, 0, 9), make([]any, 0, 9)
+			for i := range sets {
+				for _, dim := range sets[i] {
+					keys, args = append(keys, fmt.Sprintf("{t}:%d:%d:%d", i, dim, n%65536)), append(args, n)
+				}
+			}
+			check(b, client.EvalSha(ctx, sorted.Hash(), keys, args...).Err())
+		},
+	)
+}
