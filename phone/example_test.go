@@ -23,13 +23,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// newKeys makes keys for one run. A service keeps its secrets, as all of its instances need the same.
-func newKeys() phone.Keys {
-	ring := func() *keyed.Ring {
-		return must(keyed.New([]keyed.Key{{ID: "a", Secret: keyed.NewSecret()}}, &keyed.Options{Epoch: keyed.NoEpochs}))
-	}
-	return phone.Keys{Pepper: ring(), Index: ring()}
-}
+// newKeys makes keys for one run. A service keeps its secret, as all of its instances need the same.
+func newKeys() phone.Keys { return must(phone.NewKeys(keyed.NewSecret())) }
 
 // Development: codes are written to the log instead of being sent.
 func ExampleNewInsecureLogSender() {

@@ -7,18 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/vestibule-go/vestibule/risk/keyed"
 )
-
-// Keys are the two key rings of a [Verifier], of different secrets.
-type Keys struct {
-	// Pepper keys the codes. Rotate it at will: codes in flight stay good for as long as their key is in the ring.
-	Pepper *keyed.Ring
-	// Index names numbers, devices and flows in the store. It must have no epochs (keyed.NoEpochs), and only its first
-	// key is used: changing that forgets every counter and every code in flight.
-	Index *keyed.Ring
-}
 
 // Options of a [Verifier]. The zero value and nil mean the defaults.
 type Options struct {

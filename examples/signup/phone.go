@@ -12,7 +12,6 @@ import (
 	"github.com/vestibule-go/vestibule/phone/twilio"
 	"github.com/vestibule-go/vestibule/ratelimit"
 	"github.com/vestibule-go/vestibule/risk"
-	"github.com/vestibule-go/vestibule/risk/keyed"
 	"github.com/vestibule-go/vestibule/risk/riskhttp"
 )
 
@@ -82,14 +81,8 @@ func newPhone(o *options) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring := func(purpose string) (*keyed.Ring, error) {
-		return keyed.New([]keyed.Key{{ID: "p", Secret: o.Shared.key(purpose)}}, &keyed.Options{Epoch: keyed.NoEpochs})
-	}
-	var keys phone.Keys
-	if keys.Pepper, err = ring("phone pepper"); err != nil {
-		return nil, err
-	}
-	if keys.Index, err = ring("phone index"); err != nil {
+	keys, err := phone.NewKeys(o.Shared.key("phone"))
+	if err != nil {
 		return nil, err
 	}
 	host := "" // of the page, in the last line of messages: the browser fills the code in there and nowhere else
@@ -99,6 +92,7 @@ func newPhone(o *options) (*provider, error) {
 	senders := map[phone.Channel]phone.Sender{phone.SMS: o.Phone.sender, phone.Voice: o.Phone.sender}
 	verifier, err := phone.NewVerifier(store, policy, senders, keys, &phone.Options{
 		Now: o.Now, Brand: "Example", Origin: host, Intelligence: o.Phone.lookup,
+		Background: true, // how long sending takes would show which numbers are served
 	})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -148,4 +149,21 @@ func TestWithoutRedis(t *testing.T) {
 	f = find()
 	require.Contains(t, f.failed, "redis-server is not on PATH")
 	require.Empty(t, f.skipped)
+}
+
+// TestOwnClock: a server's clock jumps there and back, and expiries with it.
+func TestOwnClock(t *testing.T) {
+	s := redistest.Start(t, &redistest.Options{OwnClock: true})
+	now := func() time.Time {
+		at := s.Do(t, "TIME").([]any)
+		sec, err := strconv.ParseInt(at[0].(string), 10, 64)
+		require.NoError(t, err)
+		return time.Unix(sec, 0)
+	}
+	s.Do(t, "SET", "k", "v", "EX", 1800)
+	for _, ahead := range []time.Duration{0, -time.Hour, time.Hour} {
+		s.SetClock(t, ahead)
+		require.WithinDuration(t, time.Now().Add(ahead), now(), 10*time.Second)
+	}
+	require.Nil(t, s.Do(t, "GET", "k"), "expired")
 }

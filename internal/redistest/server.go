@@ -27,6 +27,8 @@ const patience = 30 * time.Second
 type Options struct {
 	// Args are added to redis-server's command line, such as "--maxmemory", "8mb".
 	Args []string
+	// OwnClock gives the server a wall clock that SetClock sets, by libfaketime. Without that library the test skips.
+	OwnClock bool
 }
 
 // Server is one redis-server process. Its methods are for one test at a time.
@@ -35,6 +37,7 @@ type Server struct {
 	dir  string
 	port int
 	args []string
+	env  []string // added to this process's own
 
 	mu     sync.Mutex
 	child  *child // nil: not running
@@ -76,11 +79,16 @@ func find() (string, error) {
 // Start starts a server that ends with the test.
 func Start(t testing.TB, opts *Options) *Server {
 	t.Helper()
-	var args []string
+	var o Options
 	if opts != nil {
-		args = opts.Args
+		o = *opts
 	}
-	s, err := newServer(Find(t), t.TempDir(), args)
+	bin, dir := Find(t), t.TempDir()
+	var env []string
+	if o.OwnClock {
+		env = clockEnv(t, dir)
+	}
+	s, err := newServer(bin, dir, o.Args, env...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +97,10 @@ func Start(t testing.TB, opts *Options) *Server {
 }
 
 // newServer starts a server on a free port. Ports are tried at random: another process may be quicker.
-func newServer(bin, dir string, args []string) (*Server, error) {
+func newServer(bin, dir string, args []string, env ...string) (*Server, error) {
 	var err error
 	for range 8 {
-		s := &Server{bin: bin, dir: dir, args: args}
+		s := &Server{bin: bin, dir: dir, args: args, env: env}
 		if s.port, err = freePort(); err != nil {
 			return nil, err
 		}
@@ -150,7 +158,7 @@ func (s *Server) start() error {
 }
 
 func (s *Server) startWith(args []string) error {
-	c, err := startChild(s.bin, args)
+	c, err := startChild(s.bin, args, s.env)
 	if err != nil {
 		return err
 	}
@@ -200,10 +208,13 @@ func field(info, name string) string {
 }
 
 // startChild starts a process that dies with this one.
-func startChild(bin string, args []string) (*child, error) {
+func startChild(bin string, args, env []string) (*child, error) {
 	c := &child{log: &tail{}, done: make(chan struct{})}
 	cmd := exec.Command(bin, args...)
 	cmd.Stdout, cmd.Stderr = c.log, c.log
+	if len(env) > 0 {
+		cmd.Env = append(os.Environ(), env...)
+	}
 	tie(cmd)
 	started := make(chan error)
 	go func() {

@@ -3,6 +3,7 @@ package ratelimitredis_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -125,6 +126,53 @@ func TestSlotMigration(t *testing.T) {
 	require.Zero(t, l.failed.Load())
 	require.Zero(t, l.slow.Load())
 	require.LessOrEqual(t, l.admitted.Load(), int64(burst), "what Redis admits survives the move: nobody passes for free")
+}
+
+// TestHalfMovedSlot: while the keys of one decision are on both sides Redis cannot decide it, and says so.
+func TestHalfMovedSlot(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	o := faultOptions()
+	o.Failures = 1000
+	store := newStore(t, cluster.Client(t, nil), o)
+	tenant, slot := tenantOn(t, cluster, store, cluster.Masters[0])
+	ask := func() *ratelimit.Batch {
+		b := &ratelimit.Batch{Tenant: tenant}
+		for i := range 4 {
+			b.Buckets = append(b.Buckets, bucket(store, fmt.Sprint(i), 100))
+		}
+		require.NoError(t, store.Decide(t.Context(), b))
+		return b
+	}
+	require.True(t, ask().Charged)
+	cluster.Migrate(t, slot, cluster.Masters[1], func() {
+		b := ask()
+		require.ErrorContains(t, degraded(t, b), "TRYAGAIN")
+		require.True(t, b.Charged, "locally")
+	})
+	require.Eventually(t, func() bool { return ask().Degraded == nil }, 30*time.Second, 5*time.Millisecond)
+}
+
+// TestClusterDown: a cluster that has lost a part without a replica refuses everything, until it is whole again.
+func TestClusterDown(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	store := newStore(t, cluster.Client(t, nil), faultOptions())
+	tenant, _ := tenantOn(t, cluster, store, cluster.Masters[0])
+	ask := func() error {
+		begun := time.Now()
+		b := &ratelimit.Batch{Tenant: tenant, Buckets: []ratelimit.Bucket{bucket(store, "a", 1_000_000)}}
+		require.NoError(t, store.Decide(t.Context(), b))
+		require.True(t, b.Charged)
+		require.Less(t, time.Since(begun), faultTimeout+slack)
+		return b.Degraded
+	}
+	require.NoError(t, ask())
+	cluster.Masters[1].Kill(t)
+	require.Eventually(t, func() bool {
+		err := ask()
+		return err != nil && strings.Contains(err.Error(), "CLUSTERDOWN")
+	}, 30*time.Second, faultProbe)
+	cluster.Masters[1].Restart(t)
+	require.Eventually(t, func() bool { return ask() == nil }, 60*time.Second, faultProbe)
 }
 
 // TestPlannedFailover: a replica that takes over in an orderly way has everything.

@@ -14,21 +14,23 @@
 //	limiter, err := ratelimit.New(ratelimit.DefaultPolicy(), store, nil)
 //
 // The client may be single, Sentinel, Cluster, Ring or AutoPipeliner; go-redis's own timeouts and retries do not matter
-// (see [New]). Redis 6.0 or later is needed; it was tested with 7.0, RESP2 and RESP3. Valkey speaks the same protocol and
+// (see [New]). Redis 6.2 or later is needed; it was tested with 7.0, RESP2 and RESP3. Valkey speaks the same protocol and
 // was not tested.
 //
 // # What is stored
 //
 // A bucket is one key with one integer: when, in microseconds of Redis's clock, it will be full again. An offence record
-// is 12 bytes, 21 after a ban. Keys are {prefix}:tag, the tag being 22 characters of HMAC-SHA-256 over tenant, dimension
-// and value: no address, number or name reaches Redis, not even as a plain hash. Every key expires by itself, a bucket's
-// when it is full again, a record's ten half-lives after the last offence or ban.
+// is 12 bytes, 21 after a ban. A key is {prefix} and a tag of 16 bytes, the first half of HMAC-SHA-256 over tenant,
+// dimension and value: no address, number or name reaches Redis, not even as a plain hash. Tags are binary; redis-cli
+// shows them escaped. Every key expires by itself: a bucket's within 256 seconds after it is full again, so that most
+// charges of a busy one need not move its expiry, a record's ten half-lives after the last offence or ban.
 //
 // # Sizing
 //
-// A bucket takes about 133 bytes of Redis's memory (7.0, prefix of three letters; 16 more from four on), a record 16 to
-// 32 more. A sign-up with five limits and three scores keeps five buckets, and records only for offenders: a million
-// visitors within the longest window take about 700 MB. One decision costs Redis 25 to 35 microseconds of its one core,
+// A bucket takes 105 to 110 bytes of Redis's memory as Redis is built by default (prefix of at most three letters; 8 more
+// from four on), and about 133 where its allocator knows only multiples of 16 bytes, as in Debian's package; a record 16
+// to 32 more. A sign-up with five limits and three scores keeps five buckets, and records only for offenders: a million
+// visitors within the longest window take 550 to 700 MB. One decision costs Redis 20 to 35 microseconds of its one core,
 // so that one slot decides about 30,000 sign-ups a second.
 //
 // Set maxmemory-policy to noeviction (decisions that would charge then fail, and the fail mode answers) or volatile-ttl
@@ -39,7 +41,7 @@
 //
 // An ACL user needs, for the prefix vrl,
 //
-//	~{vrl* ~vrl:* +evalsha +eval +mget +psetex +del +time
+//	~{vrl* ~vrl:* +evalsha +eval +mget +set +incrby +del +time
 //
 // on a cluster also +cluster|slots +cluster|shards +asking +readonly, and on any Redis +hello +client, with which
 // go-redis opens connections.
@@ -47,7 +49,7 @@
 // # Cluster
 //
 // A sign-up's keys have no common owner: the same phone comes from any address. So all keys of a tenant carry one hash
-// tag and lie in one slot: {vrl} without a tenant, and one of 4096 tags such as {vrlQ7} with one. Tenants spread over the
+// tag and lie in one slot: {vrl} without a tenant, and one of 255 tags such as {vrlQ} with one. Tenants spread over the
 // nodes; one tenant's limits are decided by one. Options.PerKeySlots gives that up for flows above what one core
 // decides: every key then has its own slot, a decision reserves on all nodes at once and gives back when one refuses. It
 // never admits more than the limits allow, but an attempt may be refused while another one, refused in the end, holds what

@@ -1,60 +1,35 @@
 package ratelimitredis
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
+	"github.com/vestibule-go/vestibule/internal/redisend"
 	"github.com/vestibule-go/vestibule/ratelimit"
 )
 
-// encoder packs numbers as doubles, which hold all of ours exactly: Redis unpacks them with one C function, for a
-// fraction of what as many arguments cost.
-type encoder struct {
-	b     []byte
-	n     int // numbers
-	first int // of which before the ladder
-}
+// encoder packs a script's numbers, mostly as doubles, which hold all of ours exactly: Redis unpacks them with one C
+// function, for a fraction of what as many arguments cost.
+type encoder struct{ b []byte }
 
 func (e *encoder) int(v int64) {
-	e.n++
 	e.b = binary.LittleEndian.AppendUint64(e.b, math.Float64bits(float64(v)))
 }
 
 // head begins with what every script reads first.
 func (e *encoder) head(at int64, buckets int, extraTTL, word int64) {
-	e.b, e.n, e.first = e.b[:0], 0, 0
+	e.b = e.b[:0]
 	e.int(at)
-	e.int(int64(buckets))
 	e.int(extraTTL)
 	e.int(word)
+	e.int(int64(buckets))
 }
-
-// append ends the list and appends it to a script's arguments, with the formats of its parts.
-func (e *encoder) append(args []any) []any {
-	if e.first == 0 {
-		return append(args, string(e.b), formats[e.n])
-	}
-	return append(args, string(e.b), formats[e.first], formats[e.n-e.first])
-}
-
-// maxNumbers is how many the largest batch has.
-const maxNumbers = 4 + 5*ratelimit.MaxBuckets + 9 + 2*ratelimit.MaxSources
-
-// formats are struct.unpack's formats of as many doubles, as arguments, so that a call need not make them. Never
-// changed.
-var formats = func() (f [maxNumbers + 1]any) {
-	all := "<" + strings.Repeat("d", maxNumbers)
-	for n := range f {
-		f[n] = all[:1+n]
-	}
-	return f
-}()
 
 // The modes of a bucket.
 const (
@@ -69,7 +44,7 @@ const (
 func (e *encoder) bucket(c *ratelimit.Bucket, amount int64, challenged bool) {
 	e.int(amount)
 	e.int(c.Interval * c.Burst)
-	mode := int64(modeCharge)
+	mode := byte(modeCharge)
 	switch {
 	case c.Hold && c.ChargeDenied:
 		mode = modeHoldDenied
@@ -78,21 +53,19 @@ func (e *encoder) bucket(c *ratelimit.Bucket, amount int64, challenged bool) {
 	case c.ChargeDenied:
 		mode = modeChargeDenied
 	}
-	e.int(mode)
+	level := byte(ratelimit.Deny)
 	switch {
 	case c.Soft && challenged:
-		e.int(0)
+		level = 0
 	case c.Soft:
-		e.int(int64(ratelimit.Challenge))
-	default:
-		e.int(int64(ratelimit.Deny))
+		level = byte(ratelimit.Challenge)
 	}
+	e.b = append(strconv.AppendInt(e.b, amount, 10), 0, mode, level)
 	e.int(c.Weight)
 }
 
-// ladder begins the second part.
+// ladder writes what all sources share; they and then the buckets follow.
 func (e *encoder) ladder(l *ratelimit.Ladder, repeat int64) {
-	e.first = e.n
 	for _, v := range [...]int64{l.HalfLife, l.SlowAt, l.ChallengeAt, l.BanAt, l.Max, l.Slow, l.Ban, l.MaxBan, repeat} {
 		e.int(v)
 	}
@@ -106,10 +79,10 @@ func (e *encoder) source(o *ratelimit.Offender) {
 // decide writes a whole batch for decideScript.
 func (e *encoder) decide(b *ratelimit.Batch, at, extraTTL int64) {
 	e.head(at, len(b.Buckets), extraTTL, decideWord(b))
+	e.sources(b)
 	for i := range b.Buckets {
 		e.bucket(&b.Buckets[i], b.Buckets[i].Cost*b.Buckets[i].Interval, b.Challenged)
 	}
-	e.sources(b)
 }
 
 // decideWord is what decideScript may do.
@@ -121,16 +94,21 @@ func decideWord(b *ratelimit.Batch) int64 {
 	if b.Challenged {
 		word += 2
 	}
+	for i := range b.Buckets {
+		if c := &b.Buckets[i]; c.Hold || c.ChargeDenied || c.Cost == 0 {
+			return word + 4
+		}
+	}
 	return word
 }
 
 // adjust writes a whole batch for adjustScript.
 func (e *encoder) adjust(b *ratelimit.Batch, at, extraTTL int64) {
 	e.head(at, len(b.Buckets), extraTTL, b.Offence)
+	e.sources(b)
 	for i := range b.Buckets {
 		e.bucket(&b.Buckets[i], b.Buckets[i].Cost*b.Buckets[i].Interval, false)
 	}
-	e.sources(b)
 }
 
 func (e *encoder) sources(b *ratelimit.Batch) {
@@ -156,7 +134,7 @@ type namer struct {
 type tenantHome struct{ tenant, home string }
 
 // home returns what all keys of a tenant begin with: a hash tag, which all of them share and so one slot. The keys
-// themselves depend on the tenant already; two characters spread tenants over 4096 slots.
+// themselves depend on the tenant already; one byte spreads tenants over 255 slots.
 func (n *namer) home(tenant string) string {
 	at := &n.homes[maphash.String(n.seed, tenant)%uint64(len(n.homes))]
 	if h := at.Load(); h != nil && h.tenant == tenant {
@@ -167,22 +145,26 @@ func (n *namer) home(tenant string) string {
 	case n.perSlot:
 		h.home = n.prefix + ":"
 	case tenant == "":
-		h.home = "{" + n.prefix + "}:"
+		h.home = "{" + n.prefix + "}"
 	default:
 		k := n.tag(append([]byte("slot\x00"), tenant...)).Bytes()
-		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-		h.home = "{" + n.prefix + string([]byte{digits[k[0]&63], digits[k[1]&63]}) + "}:"
+		if k[0] == '}' { // would end the hash tag
+			k[0] = '|'
+		}
+		h.home = "{" + n.prefix + string(k[:1]) + "}"
 	}
 	at.Store(h)
 	return h.home
 }
 
 // keyLen is the length of a key's own part.
-const keyLen = 22
+const keyLen = 16
 
-// keys appends the keys of all buckets and sources, as pieces of one string. The first is a string, by which clients
+// keys begins a script's arguments with the keys of all buckets and sources, as pieces of one string. The first is a string, by which clients
 // find the node; the others are pointers, which take no allocation of their own.
-func (n *namer) keys(b *ratelimit.Batch, args []any) []any {
+func (n *namer) keys(b *ratelimit.Batch, sc *redisend.Script) []any {
+	count := len(b.Buckets) + len(b.Sources)
+	args := sc.Append(make([]any, 0, 6+count), count)
 	var buf [1024]byte
 	home := n.home(b.Tenant)
 	all := buf[:0]
@@ -193,7 +175,7 @@ func (n *namer) keys(b *ratelimit.Batch, args []any) []any {
 		all = appendKey(append(all, home...), b.Sources[i].Key)
 	}
 	text, each := string(all), len(home)+keyLen
-	list := make([]string, len(b.Buckets)+len(b.Sources))
+	list := make([]string, count)
 	for i := range list {
 		list[i], text = text[:each], text[each:]
 		if i == 0 {
@@ -213,7 +195,7 @@ func (n *namer) key(tenant string, k ratelimit.Key) string {
 
 func appendKey(b []byte, k ratelimit.Key) []byte {
 	raw := k.Bytes()
-	return base64.RawURLEncoding.AppendEncode(b, raw[:])
+	return append(b, raw[:]...)
 }
 
 // probe is the key that probes write, in the slot of a tenant.
@@ -223,15 +205,34 @@ func (n *namer) probe(tenant string) string {
 
 var errReply = errors.New("ratelimitredis: Redis answered what no script of this version does")
 
+// reply is a script's answer: doubles.
+type reply string
+
+func (r reply) len() int { return len(r) / 8 }
+
+// at is one number, or -1 when it is none that a script answers: those are whole, or nearly, and not negative.
+func (r reply) at(i int) int64 {
+	var b [8]byte
+	copy(b[:], r[8*i:])
+	f := math.Float64frombits(binary.LittleEndian.Uint64(b[:]))
+	if !(f >= 0 && f < 1<<53) {
+		return -1
+	}
+	return int64(f)
+}
+
+// from is the rest, from one number on.
+func (r reply) from(i int) reply { return r[8*i:] }
+
 // answer fills in the batch from decideScript's answer.
-func answer(b *ratelimit.Batch, out []int64) error {
+func answer(b *ratelimit.Batch, out reply) error {
 	nb := len(b.Buckets)
-	if len(out) < 2+nb || out[0] <= 0 || out[1] < 1 || out[1] > banStarted {
+	if out.len() < 2+nb || out.at(0) <= 0 || out.at(1) < 1 || out.at(1) > banStarted {
 		return errReply
 	}
 	for i := range b.Buckets {
 		c := &b.Buckets[i]
-		c.Debt = out[2+i]
+		c.Debt = out.at(2 + i)
 		if c.Debt < 0 || c.Debt > most(c) {
 			return fmt.Errorf("%w: a debt out of range", errReply)
 		}
@@ -241,12 +242,12 @@ func answer(b *ratelimit.Batch, out []int64) error {
 		s := &b.Sources[i]
 		s.Score, s.Level, s.Until = 0, ratelimit.Allow, 0
 	}
-	if err := answerSources(b, out[2+nb:]); err != nil {
+	if err := answerSources(b, out.from(2+nb)); err != nil {
 		return err
 	}
-	b.Now = out[0]
-	level, started := ratelimit.Level(out[1]), false
-	if out[1] == banStarted {
+	b.Now = out.at(0)
+	level, started := ratelimit.Level(out.at(1)), false
+	if out.at(1) == banStarted {
 		level, started = ratelimit.Ban, true
 	}
 	conclude(b, level, started)
@@ -257,16 +258,18 @@ func answer(b *ratelimit.Batch, out []int64) error {
 const banStarted = int64(ratelimit.Ban) + 1
 
 // answerSources reads number, score, level and end of each source that has a record.
-func answerSources(b *ratelimit.Batch, list []int64) error {
-	if len(list)%4 != 0 {
+func answerSources(b *ratelimit.Batch, list reply) error {
+	if len(list)%32 != 0 {
 		return errReply
 	}
-	for ; len(list) > 0; list = list[4:] {
-		if list[0] < 1 || list[0] > int64(len(b.Sources)) || list[2] < int64(ratelimit.Allow) || list[2] > int64(ratelimit.Ban) {
+	for ; len(list) > 0; list = list.from(4) {
+		number, score, level, until := list.at(0), list.at(1), list.at(2), list.at(3)
+		if number < 1 || number > int64(len(b.Sources)) || score < 0 || until < 0 ||
+			level < int64(ratelimit.Allow) || level > int64(ratelimit.Ban) {
 			return errReply
 		}
-		s := &b.Sources[list[0]-1]
-		s.Score, s.Level, s.Until = list[1], ratelimit.Level(list[2]), list[3]
+		s := &b.Sources[number-1]
+		s.Score, s.Level, s.Until = score, ratelimit.Level(level), until
 	}
 	return nil
 }

@@ -92,8 +92,23 @@ func faults() []fault {
 			return func() { s.Do(t, "ACL", "SETUSER", "default", "+@all") }
 		}},
 		{name: "no permission to write", begin: func(t *testing.T, s *redistest.Server) func() {
-			s.Do(t, "ACL", "SETUSER", "default", "-psetex")
+			s.Do(t, "ACL", "SETUSER", "default", "-set")
 			return func() { s.Do(t, "ACL", "SETUSER", "default", "+@all") }
+		}},
+		{name: "loading", cause: "LOADING", begin: func(t *testing.T, s *redistest.Server) func() {
+			s.Do(t, "DEBUG", "POPULATE", "20000")
+			s.Do(t, "CONFIG", "SET", "key-load-delay", "1000", "loading-process-events-interval-bytes", "1024")
+			other := s.Client(t, func(o *redis.Options) { o.MaxRetries, o.ReadTimeout = -1, time.Minute })
+			done := make(chan error, 1)
+			go func() { done <- other.Do(context.Background(), "DEBUG", "RELOAD").Err() }()
+			require.Eventually(t, func() bool {
+				_, err := s.Try(t, "PING")
+				return err != nil && redis.HasErrorPrefix(err, "LOADING")
+			}, 10*time.Second, 5*time.Millisecond)
+			return func() {
+				s.Do(t, "CONFIG", "SET", "key-load-delay", "0")
+				require.NoError(t, <-done)
+			}
 		}},
 		{name: "busy with a script", cause: "BUSY", begin: func(t *testing.T, s *redistest.Server) func() {
 			s.Do(t, "CONFIG", "SET", "busy-reply-threshold", "1")

@@ -2,80 +2,34 @@ package ratelimitredis
 
 import (
 	"context"
-	"errors"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/vestibule-go/vestibule/internal/redisend"
 	"github.com/vestibule-go/vestibule/ratelimit"
 )
 
 // call is a script for one key, and its answer.
 type call struct {
-	sc   *script
-	key  string
-	args []any
-
-	out []int64
+	redisend.Call
+	out reply
 	err error
 }
 
-// pipeline sends all calls at once, each to the node of its key, and returns them answered. Calls that met a node
-// without the script are sent there once more in full: go-redis does not do that inside pipelines.
-func (s *Store) pipeline(ctx context.Context, calls []call) []call {
-	if s.send.slots == nil {
-		return s.exec(ctx, calls)
-	}
-	done, err := bounded(ctx, s.send.slots, func() ([]call, error) { return s.exec(ctx, calls), nil })
-	if err != nil {
-		failed := make([]call, len(calls)) // calls may still be written to
-		for i := range failed {
-			failed[i].err = err
-		}
-		return failed
-	}
-	return done
+func newCall(sc *redisend.Script, key string, args ...any) call {
+	all := append(sc.Append(make([]any, 0, 4+len(args)), 1), key)
+	return call{Call: redisend.Call{Script: sc, Args: append(all, args...)}}
 }
 
-func (s *Store) exec(ctx context.Context, calls []call) []call {
-	todo := make([]int, len(calls))
-	for i := range todo {
-		todo[i] = i
+// pipeline sends all calls at once, each to the node of its key, and answers them.
+func (s *Store) pipeline(ctx context.Context, calls []call) {
+	list := make([]redisend.Call, len(calls))
+	for i := range calls {
+		list[i] = calls[i].Call
 	}
-	for _, full := range []bool{false, true} {
-		pipe := s.universe.Pipeline()
-		cmds := make([]noRetry, len(todo))
-		for k, i := range todo {
-			c := &calls[i]
-			args := append([]any{"evalsha", c.sc.sha, 1, c.key}, c.args...)
-			if full {
-				args[0], args[1] = "eval", c.sc.text
-			}
-			cmds[k] = noRetry{redis.NewIntSliceCmd(ctx, args...)}
-			_ = pipe.Process(ctx, cmds[k]) // queues; errors come with Exec
-		}
-		_, execErr := pipe.Exec(ctx)
-		var unknown []int
-		for k, i := range todo {
-			c := &calls[i]
-			c.out, c.err = cmds[k].Val(), cmds[k].Err()
-			if len(c.out) > 0 && errors.Is(c.err, context.DeadlineExceeded) {
-				c.err = nil // it was answered; a cluster client marks all commands when one node's time is up
-			}
-			if c.err == nil && len(c.out) == 0 {
-				// Never answered: a pipeline that fails as a whole may leave its commands without an error.
-				if c.err = execErr; c.err == nil {
-					c.err = errReply
-				}
-			}
-			if unknownScript(c.err) {
-				unknown = append(unknown, i)
-			}
-		}
-		if todo = unknown; len(todo) == 0 {
-			break
+	for i, c := range s.send.Pipeline(ctx, s.universe, list) {
+		if calls[i].err = c.Err; c.Err == nil {
+			calls[i].out, calls[i].err = read(c.Reply)
 		}
 	}
-	return calls
 }
 
 // firstError returns the first call's error.
@@ -90,14 +44,15 @@ func firstError(calls []call) error {
 
 // decideSlots reserves what every bucket has, judges, and gives back when something refuses.
 func (s *Store) decideSlots(ctx context.Context, b *ratelimit.Batch, at, ttl int64) error {
-	calls := s.pipeline(ctx, s.reserveCalls(b, at, ttl))
+	calls := s.reserveCalls(b, at, ttl)
+	s.pipeline(ctx, calls)
 	held := make([]hold, len(b.Buckets))
 	err := s.readReserved(b, calls, held)
 	if err != nil {
 		if undo := s.undoCalls(b, held, at, ttl); len(undo) > 0 {
 			// The caller has waited long enough.
 			go func() {
-				ctx, cancel := s.send.context(context.Background())
+				ctx, cancel := s.send.Context(context.Background())
 				defer cancel()
 				s.pipeline(ctx, undo)
 			}()
@@ -123,7 +78,7 @@ func (s *Store) decideSlots(ctx context.Context, b *ratelimit.Batch, at, ttl int
 		}
 	}
 	if len(second) > 0 {
-		second = s.pipeline(ctx, second)
+		s.pipeline(ctx, second)
 		// The attempt is refused whatever becomes of this; what is not given back is regained in time.
 		if err := firstError(second); err != nil && s.o.Hooks.Failed != nil {
 			s.o.Hooks.Failed(err)
@@ -150,7 +105,7 @@ func (s *Store) reserveCalls(b *ratelimit.Batch, at, ttl int64) []call {
 		c := &b.Buckets[i]
 		e.head(at, 1, ttl, decideWord(b))
 		e.bucket(c, c.Cost*c.Interval, b.Challenged)
-		calls = append(calls, call{sc: reserveScript, key: s.name.key(b.Tenant, c.Key), args: e.append(nil)})
+		calls = append(calls, newCall(reserveScript, s.name.key(b.Tenant, c.Key), string(e.b)))
 	}
 	for i := range b.Sources {
 		calls = append(calls, s.sourceCall(decideScript, b, i, at, ttl, decideWord(b)))
@@ -159,12 +114,12 @@ func (s *Store) reserveCalls(b *ratelimit.Batch, at, ttl int64) []call {
 }
 
 // sourceCall looks at a source, or adjusts it. Repeat is 0, so that looking adds nothing.
-func (s *Store) sourceCall(sc *script, b *ratelimit.Batch, i int, at, ttl, word int64) call {
+func (s *Store) sourceCall(sc *redisend.Script, b *ratelimit.Batch, i int, at, ttl, word int64) call {
 	var e encoder
 	e.head(at, 0, ttl, word)
 	e.ladder(b.Ladder, 0)
 	e.source(&b.Sources[i])
-	return call{sc: sc, key: s.name.key(b.Tenant, b.Sources[i].Key), args: e.append(nil)}
+	return newCall(sc, s.name.key(b.Tenant, b.Sources[i].Key), string(e.b))
 }
 
 // readReserved takes the answers over and fills held. After an error, held is what is known to be charged.
@@ -176,19 +131,19 @@ func (s *Store) readReserved(b *ratelimit.Batch, calls []call, held []hold) erro
 		if calls[i].err != nil {
 			continue
 		}
-		if len(out) != 4 || out[0] <= 0 || out[2] < 0 || out[2] > most(c) {
+		if out.len() != 4 || out.at(0) <= 0 || out.at(2) < 0 || out.at(2) > most(c) {
 			err = errReply
 			continue
 		}
 		unit := c.Cost * c.Interval
-		b.Now = max(b.Now, out[0])
-		c.Debt = out[2]
+		b.Now = max(b.Now, out.at(0))
+		c.Debt = out.at(2)
 		c.Exceeded = c.Debt+unit > c.Interval*c.Burst
-		if !b.DryRun && !c.Hold && (out[1] == int64(ratelimit.Allow) || c.ChargeDenied) {
-			h := hold{amount: min(unit, most(c)-c.Debt), old: out[3]}
-			h.written = out[0] + c.Debt + h.amount
+		if !b.DryRun && !c.Hold && (out.at(1) == int64(ratelimit.Allow) || c.ChargeDenied) {
+			h := hold{amount: min(unit, most(c)-c.Debt), old: out.at(3)}
+			h.written = out.at(0) + c.Debt + h.amount
 			if c.Debt > 0 {
-				h.old = out[0] + c.Debt // what was out of bounds stays cut
+				h.old = out.at(0) + c.Debt // what was out of bounds stays cut
 			}
 			held[i] = h
 		}
@@ -202,18 +157,18 @@ func (s *Store) readReserved(b *ratelimit.Batch, calls []call, held []hold) erro
 			err = bad
 			continue
 		}
-		b.Now = max(b.Now, c.out[0])
+		b.Now = max(b.Now, c.out.at(0))
 	}
 	return err
 }
 
 // readSource reads the answer about a single source.
-func readSource(o *ratelimit.Offender, out []int64, head int) error {
-	if len(out) < head || out[0] <= 0 {
+func readSource(o *ratelimit.Offender, out reply, head int) error {
+	if out.len() < head || out.at(0) <= 0 {
 		return errReply
 	}
 	one := ratelimit.Batch{Sources: []ratelimit.Offender{{Level: ratelimit.Allow}}}
-	if err := answerSources(&one, out[head:]); err != nil {
+	if err := answerSources(&one, out.from(head)); err != nil {
 		return err
 	}
 	o.Score, o.Level, o.Until = one.Sources[0].Score, one.Sources[0].Level, one.Sources[0].Until
@@ -265,7 +220,7 @@ func (s *Store) undoCalls(b *ratelimit.Batch, held []hold, at, ttl int64) []call
 			e.int(h.written)
 			e.int(h.amount)
 			e.int(h.old)
-			calls = append(calls, call{sc: undoScript, key: s.name.key(b.Tenant, b.Buckets[i].Key), args: e.append(nil)})
+			calls = append(calls, newCall(undoScript, s.name.key(b.Tenant, b.Buckets[i].Key), string(e.b)))
 		}
 	}
 	return calls
@@ -279,7 +234,7 @@ func (s *Store) adjustSlots(ctx context.Context, b *ratelimit.Batch, at, ttl int
 		c := &b.Buckets[i]
 		e.head(at, 1, ttl, 0)
 		e.bucket(c, c.Cost*c.Interval, false)
-		calls = append(calls, call{sc: adjustScript, key: s.name.key(b.Tenant, c.Key), args: e.append(nil)})
+		calls = append(calls, newCall(adjustScript, s.name.key(b.Tenant, c.Key), string(e.b)))
 	}
 	for i := range b.Sources {
 		calls = append(calls, s.sourceCall(adjustScript, b, i, at, ttl, b.Offence))
@@ -290,26 +245,26 @@ func (s *Store) adjustSlots(ctx context.Context, b *ratelimit.Batch, at, ttl int
 func (s *Store) forgetSlots(ctx context.Context, b *ratelimit.Batch) error {
 	var calls []call
 	for i := range b.Buckets {
-		calls = append(calls, call{sc: forgetScript, key: s.name.key(b.Tenant, b.Buckets[i].Key)})
+		calls = append(calls, newCall(forgetScript, s.name.key(b.Tenant, b.Buckets[i].Key)))
 	}
 	for i := range b.Sources {
-		calls = append(calls, call{sc: forgetScript, key: s.name.key(b.Tenant, b.Sources[i].Key)})
+		calls = append(calls, newCall(forgetScript, s.name.key(b.Tenant, b.Sources[i].Key)))
 	}
 	return s.all(ctx, b, calls)
 }
 
 // all sends calls that only answer with the time.
 func (s *Store) all(ctx context.Context, b *ratelimit.Batch, calls []call) error {
-	calls = s.pipeline(ctx, calls)
+	s.pipeline(ctx, calls)
 	if err := firstError(calls); err != nil {
 		return err
 	}
 	b.Now = 0
 	for i := range calls {
-		if len(calls[i].out) < 2 || calls[i].out[0] <= 0 {
+		if calls[i].out.at(0) <= 0 {
 			return errReply
 		}
-		b.Now = max(b.Now, calls[i].out[0])
+		b.Now = max(b.Now, calls[i].out.at(0))
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package ratelimitredis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vestibule-go/vestibule/internal/redisend"
 	"github.com/vestibule-go/vestibule/ratelimit"
 )
 
@@ -19,7 +19,7 @@ type Store struct {
 	*ratelimit.Tagger
 	o        Options
 	name     namer
-	send     sender
+	send     *redisend.Sender
 	universe redis.UniversalClient // of PerKeySlots
 	breakers [16]breaker           // by tenant: in a cluster a failing shard must not slow the others' tenants
 	seed     maphash.Seed
@@ -36,9 +36,6 @@ var _ ratelimit.Store = (*Store)(nil)
 // call takes a goroutine that waits for the client's own timeouts, bounded by Options.MaxPending. Retries need not be
 // switched off: the store's commands are never sent again. The client stays the caller's to close.
 func New(client Processor, key []byte, opts *Options) (*Store, error) {
-	if client == nil {
-		return nil, errors.New("ratelimitredis: no client")
-	}
 	tagger, err := ratelimit.NewTagger(key)
 	if err != nil {
 		return nil, err
@@ -47,15 +44,12 @@ func New(client Processor, key []byte, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := client.(interface{ IsBlocking() bool }); ok && !c.IsBlocking() {
-		return nil, errors.New("ratelimitredis: an asynchronous AutoPipeliner answers too late; use AutoPipeline()")
+	send, err := redisend.New(client, redisend.Options{Timeout: o.Timeout, MaxPending: o.MaxPending, Detach: true})
+	if err != nil {
+		return nil, fmt.Errorf("ratelimitredis: %w", err)
 	}
-	s := &Store{Tagger: tagger, o: o, seed: maphash.MakeSeed()}
+	s := &Store{Tagger: tagger, o: o, send: send, seed: maphash.MakeSeed()}
 	s.name.prefix, s.name.perSlot, s.name.tag, s.name.seed = o.Prefix, o.PerKeySlots, tagger.Tag, s.seed
-	s.send = sender{client: client, timeout: o.Timeout}
-	if !keepsDeadlines(client) {
-		s.send.slots = make(chan struct{}, o.MaxPending)
-	}
 	if o.PerKeySlots {
 		u, ok := client.(redis.UniversalClient)
 		if !ok {
@@ -159,7 +153,7 @@ func (s *Store) Forget(ctx context.Context, b *ratelimit.Batch) error {
 		if s.universe != nil {
 			return s.forgetSlots(ctx, b)
 		}
-		out, err := s.send.run(ctx, forgetScript, s.name.keys(b, forgetScript.args(len(b.Buckets)+len(b.Sources))))
+		out, err := s.run(ctx, forgetScript, s.name.keys(b, forgetScript))
 		return s.stamp(b, out, err)
 	})
 	if why != nil {
@@ -169,23 +163,23 @@ func (s *Store) Forget(ctx context.Context, b *ratelimit.Batch) error {
 }
 
 // stamp takes the time over from an answer that says nothing else.
-func (s *Store) stamp(b *ratelimit.Batch, out []int64, err error) error {
-	if err == nil && (len(out) < 2 || out[0] <= 0) {
+func (s *Store) stamp(b *ratelimit.Batch, out reply, err error) error {
+	if err == nil && out.at(0) <= 0 {
 		err = errReply
 	}
 	if err == nil {
-		b.Now = out[0]
+		b.Now = out.at(0)
 	}
 	return err
 }
 
 // batch runs a script on all keys of a batch.
-func (s *Store) batch(ctx context.Context, sc *script, b *ratelimit.Batch, encode func(*encoder, *ratelimit.Batch, int64, int64), at, ttl int64) ([]int64, error) {
+func (s *Store) batch(ctx context.Context, sc *redisend.Script, b *ratelimit.Batch, encode func(*encoder, *ratelimit.Batch, int64, int64), at, ttl int64) (reply, error) {
 	e := s.encoders.Get().(*encoder)
 	encode(e, b, at, ttl)
-	args := e.append(s.name.keys(b, sc.args(len(b.Buckets)+len(b.Sources))))
+	args := append(s.name.keys(b, sc), string(e.b))
 	s.encoders.Put(e)
-	return s.send.run(ctx, sc, args)
+	return s.run(ctx, sc, args)
 }
 
 // guard asks Redis through the breaker of the batch's tenant. It returns nil when Redis has answered.
@@ -207,14 +201,13 @@ func (s *Store) guard(ctx context.Context, b *ratelimit.Batch, ask func(ctx cont
 	if at != 0 {
 		ttl = simulatedTTL
 	}
-	ctx, cancel := s.send.context(ctx)
+	ctx, cancel := s.send.Context(ctx)
 	err := ask(ctx, at, ttl)
 	cancel()
 	if err == nil {
 		k.good()
 		return nil
 	}
-	s.send.lost(ctx)
 	if s.o.Hooks.Failed != nil {
 		s.o.Hooks.Failed(err)
 	}
@@ -233,11 +226,10 @@ func (s *Store) breaker(tenant string) *breaker {
 
 // probe finds out whether Redis can decide again. Nobody waits for it.
 func (s *Store) probe(k *breaker, tenant string) {
-	ctx, cancel := s.send.context(context.Background())
-	_, err := s.send.run(ctx, probeScript, append(probeScript.args(1), s.name.probe(tenant)))
+	ctx, cancel := s.send.Context(context.Background())
+	_, err := s.run(ctx, probeScript, append(probeScript.Append(nil, 1), s.name.probe(tenant)))
 	cancel()
 	if err != nil {
-		s.send.lost(ctx)
 	}
 	after, closed := k.probed(err, s.o.Now(), s.o.ProbeInterval)
 	if closed && s.o.Hooks.Up != nil {
