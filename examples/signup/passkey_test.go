@@ -70,7 +70,7 @@ func TestPasskeyStepUp(t *testing.T) {
 	r = v.suspect(fields...)
 	require.Equal(t, []risk.Proof{risk.ProofPhone}, r.Require, r.text)
 	require.Equal(t, http.StatusAccepted, v.start().status)
-	require.Equal(t, http.StatusOK, v.check(w.codes()[0]).status)
+	require.Equal(t, http.StatusOK, v.check(w.sent(t, 1)[0]).status)
 	in := v.suspect(fields...)
 	require.Equal(t, http.StatusCreated, in.status, in.text)
 	require.NotContains(t, w.log.String(), "passkey.replayed", "what a flow keeps is not judged again")
