@@ -29,7 +29,7 @@ type MemoryOptions struct {
 // bucket, a faded score), else the bucket that is nearest to full by the part of it that is spent, or the lowest score
 // that bans nobody. So a flood of new keys evicts itself: a key that is used up goes only where nearly everything else is
 // used up as well. Evicting a bucket forgets what was spent of it; Evicted counts that, and if it moves the bound is too
-// small. The bound is divided evenly among up to 64 shards, so evictions begin a few percent below it.
+// small. The bound is divided evenly among up to 256 shards, so evictions begin a few percent below it.
 //
 // Keys are known by 64 bits of a seeded hash: the chance that any two of a million share a bucket is one in 30 million.
 // A Memory is safe for concurrent use.
@@ -40,8 +40,14 @@ type Memory struct {
 	startUs int64
 	mask    uint64 // shards - 1
 	evicted atomic.Uint64
-	shards  [64]shard
+	shards  [mostShards]shard
 }
+
+// mostShards is a power of two and a multiple of 64.
+const mostShards = 256
+
+// shardSet is a set of shards.
+type shardSet [mostShards / 64]uint64
 
 type shard struct {
 	mu      sync.Mutex
@@ -49,7 +55,7 @@ type shard struct {
 	sources table[record]
 	rand    uint64
 	evicted *atomic.Uint64
-	_       [64]byte // keep neighbours' locks on other cache lines
+	_       [24]byte // keep neighbours' locks on other cache lines
 }
 
 var (
@@ -187,20 +193,22 @@ func (m *Memory) shard(id uint64) *shard { return &m.shards[id&m.mask] }
 
 // enter locks the batch's shards in ascending order, so that batches never wait for each other in a circle, and sets
 // the time.
-func (m *Memory) enter(b *Batch) (held uint64) {
+func (m *Memory) enter(b *Batch) (held shardSet) {
 	b.Degraded = nil
 	for i := range b.Buckets {
 		c := &b.Buckets[i]
 		c.id = id(c.Key)
-		held |= 1 << (c.id & m.mask)
+		held.add(c.id & m.mask)
 	}
 	for i := range b.Sources {
 		s := &b.Sources[i]
 		s.id = id(s.Key)
-		held |= 1 << (s.id & m.mask)
+		held.add(s.id & m.mask)
 	}
-	for left := held; left != 0; left &= left - 1 {
-		m.shards[bits.TrailingZeros64(left)&63].mu.Lock()
+	for w, left := range held {
+		for ; left != 0; left &= left - 1 {
+			m.shards[w<<6+bits.TrailingZeros64(left)&63].mu.Lock()
+		}
 	}
 	switch {
 	case b.At != 0:
@@ -213,11 +221,15 @@ func (m *Memory) enter(b *Batch) (held uint64) {
 	return held
 }
 
-func (m *Memory) unlock(held uint64) {
-	for ; held != 0; held &= held - 1 {
-		m.shards[bits.TrailingZeros64(held)&63].mu.Unlock()
+func (m *Memory) unlock(held shardSet) {
+	for w, left := range held {
+		for ; left != 0; left &= left - 1 {
+			m.shards[w<<6+bits.TrailingZeros64(left)&63].mu.Unlock()
+		}
 	}
 }
+
+func (s *shardSet) add(i uint64) { s[i>>6&(mostShards/64-1)] |= 1 << (i & 63) }
 
 func (m *Memory) load(b *Batch) {
 	// Start the loads of all first slots before anything depends on one of them.
