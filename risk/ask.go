@@ -61,7 +61,7 @@ func (r *run) inline(s int) {
 	e := &r.c.catalog.signals[s]
 	f := &r.b.findings[s]
 	if f.used() {
-		f.clear() // asked in an earlier round
+		*f = Finding{} // asked in an earlier round
 	}
 	cause, err := evaluate(r.base, e.signal, r.lend(e), f)
 	took := time.Since(r.start)
@@ -80,12 +80,9 @@ func evaluate(ctx context.Context, s Signal, a *Attempt, f *Finding) (cause Caus
 	return "", s.Evaluate(ctx, a, f)
 }
 
-// lend returns the attempt as an inline signal may see it: a copy, made anew only where an earlier signal has written to
-// it.
+// lend returns the attempt as an inline signal may see it: a copy of its own, which it may write to.
 func (r *run) lend(e *signalEntry) *Attempt {
-	if !r.attempt.same(&r.scratch) {
-		r.scratch = *r.attempt
-	}
+	r.scratch = *r.attempt
 	r.scratch.state = r.stateFor(e, &r.scratchState)
 	return &r.scratch
 }

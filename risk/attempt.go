@@ -159,20 +159,6 @@ func (a *Attempt) clone() *Attempt {
 	return &c
 }
 
-// same reports whether c still is a copy of a, as Go's assignment makes it. Maps and state are not compared but set.
-func (a *Attempt) same(c *Attempt) bool {
-	c.Header, c.IDs = a.Header, a.IDs
-	return a.ID == c.ID && a.Event == c.Event && a.Time == c.Time &&
-		a.Tenant == c.Tenant && a.Channel == c.Channel && a.Tier == c.Tier && a.Client == c.Client &&
-		a.IP == c.IP && a.Account == c.Account && a.Session == c.Session && a.Email == c.Email && a.Phone == c.Phone &&
-		a.Flow == c.Flow && sameSlice(a.Device, c.Device) && sameSlice(a.Cannot, c.Cannot) && sameSlice(a.evidence, c.evidence)
-}
-
-// sameSlice reports whether two slices are the same part of the same array.
-func sameSlice[T any](a, b []T) bool {
-	return len(a) == len(b) && cap(a) == cap(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
 // detach gives a copied attempt maps and slices of its own.
 func (a *Attempt) detach() {
 	a.Header = cloneHeader(a.Header)

@@ -157,28 +157,6 @@ func (f *Finding) used() bool {
 	return f.nObs > 0 || f.nFact > 0 || f.proofs != nil || !f.retry.IsZero() || f.receipt != ""
 }
 
-// clear makes f a zero value, touching only what has been written.
-func (f *Finding) clear() {
-	clear(f.obs[:f.nObs])
-	clear(f.fact[:f.nFact])
-	f.nObs, f.nFact = 0, 0
-	if f.moreObs != nil {
-		f.moreObs = nil
-	}
-	if f.more != nil {
-		f.more = nil
-	}
-	if f.proofs != nil {
-		f.proofs = nil
-	}
-	if !f.retry.IsZero() {
-		f.retry = time.Time{}
-	}
-	if f.receipt != "" {
-		f.receipt = ""
-	}
-}
-
 // Facts yields the facts reported, in order.
 func (f *Finding) Facts() iter.Seq[Fact] {
 	return func(yield func(Fact) bool) {
