@@ -233,14 +233,20 @@ func (r *run) fail(s int, err error, cause Cause) {
 // says something undeclared.
 func (r *run) hear(e *signalEntry, f *Finding) error {
 	c := r.c.catalog
+	if f.onlyOne() {
+		o := &f.obs[0]
+		if code, ok := c.codeOf(e, o.Code); ok && o.Degree > 0 && o.Degree <= 1 {
+			r.note(code, o.Degree)
+			return nil
+		}
+	}
 	var space [8]int
 	found, err := c.check(e, f, space[:0])
 	if err != nil {
 		return err
 	}
 	for i := range f.observed() {
-		r.b.observe(r.c, found[i], f.observation(i).Degree)
-		r.b.kept.unset(r.c.card.codeItem[found[i]])
+		r.note(found[i], f.observation(i).Degree)
 	}
 	for i := range f.factCount() {
 		v := f.factAt(i)
@@ -254,6 +260,12 @@ func (r *run) hear(e *signalEntry, f *Finding) error {
 		r.retry = f.retry
 	}
 	return nil
+}
+
+// note brings a code to the bench as said in this attempt.
+func (r *run) note(code int, degree float64) {
+	r.b.observe(r.c, code, degree)
+	r.b.kept.unset(r.c.card.codeItem[code])
 }
 
 // codeOf finds a code of a signal by its name, with or without the signal's.

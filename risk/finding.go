@@ -152,6 +152,11 @@ func (f *Finding) factAt(i int) *Fact {
 	return &f.more[i-len(f.fact)]
 }
 
+// onlyOne reports whether one code was reported and nothing else, as most findings are.
+func (f *Finding) onlyOne() bool {
+	return f.nObs == 1 && f.nFact == 0 && f.proofs == nil && f.receipt == "" && f.retry.IsZero()
+}
+
 // used reports whether anything has been written.
 func (f *Finding) used() bool {
 	return f.nObs > 0 || f.nFact > 0 || f.proofs != nil || !f.retry.IsZero() || f.receipt != ""
