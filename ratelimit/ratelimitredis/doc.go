@@ -20,17 +20,17 @@
 // # What is stored
 //
 // A bucket is one key with one integer: when, in microseconds of Redis's clock, it will be full again. An offence record
-// is 12 bytes, 21 after a ban. A key is {prefix} and a tag of 16 bytes, the first half of HMAC-SHA-256 over tenant,
+// is 12 bytes, 21 after a ban. A key is {prefix} and a tag of 9 bytes, the beginning of HMAC-SHA-256 over tenant,
 // dimension and value: no address, number or name reaches Redis, not even as a plain hash. Tags are binary; redis-cli
 // shows them escaped. Every key expires by itself: a bucket's within 256 seconds after it is full again, so that most
 // charges of a busy one need not move its expiry, a record's ten half-lives after the last offence or ban.
 //
 // # Sizing
 //
-// A bucket takes 105 to 110 bytes of Redis's memory as Redis is built by default (prefix of at most three letters; 8 more
-// from four on), and about 133 where its allocator knows only multiples of 16 bytes, as in Debian's package; a record 16
+// A bucket takes about 100 bytes of Redis's memory as Redis is built by default, and 117 where its allocator knows only
+// multiples of 16 bytes, as in Debian's package; a prefix of more than two letters costs 8 to 16 more, a record takes 16
 // to 32 more. A sign-up with five limits and three scores keeps five buckets, and records only for offenders: a million
-// visitors within the longest window take 550 to 700 MB. One decision costs Redis 20 to 35 microseconds of its one core,
+// visitors within the longest window take 500 to 600 MB. One decision costs Redis 20 to 35 microseconds of its one core,
 // so that one slot decides about 30,000 sign-ups a second.
 //
 // Set maxmemory-policy to noeviction (decisions that would charge then fail, and the fail mode answers) or volatile-ttl
@@ -39,9 +39,9 @@
 //
 // # Access
 //
-// An ACL user needs, for the prefix vrl,
+// An ACL user needs, for the prefix vl,
 //
-//	~{vrl* ~vrl:* +evalsha +eval +mget +set +incrby +del +time
+//	~{vl* ~vl:* +evalsha +eval +mget +set +incrby +del +time
 //
 // on a cluster also +cluster|slots +cluster|shards +asking +readonly, and on any Redis +hello +client, with which
 // go-redis opens connections.
@@ -49,7 +49,7 @@
 // # Cluster
 //
 // A sign-up's keys have no common owner: the same phone comes from any address. So all keys of a tenant carry one hash
-// tag and lie in one slot: {vrl} without a tenant, and one of 255 tags such as {vrlQ} with one. Tenants spread over the
+// tag and lie in one slot: {vl} without a tenant, and one of 255 tags such as {vlQ} with one. Tenants spread over the
 // nodes; one tenant's limits are decided by one. Options.PerKeySlots gives that up for flows above what one core
 // decides: every key then has its own slot, a decision reserves on all nodes at once and gives back when one refuses. It
 // never admits more than the limits allow, but an attempt may be refused while another one, refused in the end, holds what

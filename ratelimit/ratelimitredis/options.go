@@ -25,7 +25,7 @@ const (
 
 // Options of a store. The zero value and nil mean the defaults.
 type Options struct {
-	// Prefix begins all keys: 1 to 32 of A-Z a-z 0-9 _ . - ; default "vrl". Stores with different prefixes on one Redis
+	// Prefix begins all keys: 1 to 32 of A-Z a-z 0-9 _ . - ; default "vl". Stores with different prefixes on one Redis
 	// share nothing.
 	Prefix string
 	// Timeout bounds each call, waiting for a connection included: 1 ms to 10 s, default 50 ms. An earlier deadline of
@@ -79,7 +79,7 @@ func (o *Options) withDefaults() (Options, error) {
 		c = *o
 	}
 	if c.Prefix == "" {
-		c.Prefix = "vrl"
+		c.Prefix = "vl"
 	}
 	if len(c.Prefix) > 32 {
 		return c, errors.New("ratelimitredis: Prefix is longer than 32 bytes")

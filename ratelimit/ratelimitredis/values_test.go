@@ -305,7 +305,7 @@ func TestWhatIsStored(t *testing.T) {
 				home = head[:len(head)-1]
 			}
 			require.LessOrEqual(t, len(home), len("{app-1x"))
-			require.Len(t, name, len(home)+1+16, "no more than a home and a tag")
+			require.Len(t, name, len(home)+1+9, "no more than a home and a tag")
 			require.Positive(t, server.Do(t, "PTTL", k), "every key expires")
 			v := fmt.Sprint(server.Do(t, "GET", k))
 			for _, secret := range []string{"192.0.2", "22222222", "somebody", "acme"} {
@@ -355,24 +355,24 @@ func TestOneRead(t *testing.T) {
 // TestAccess: the permissions the guide names are enough, on other keys they are none.
 func TestAccess(t *testing.T) {
 	server := servers.Single(t)
-	server.Do(t, "ACL", "SETUSER", "limits", "on", ">secret", "resetkeys", "~{vrl*", "~vrl:*", "-@all",
+	server.Do(t, "ACL", "SETUSER", "limits", "on", ">secret", "resetkeys", "~{vl*", "~vl:*", "-@all",
 		"+evalsha", "+eval", "+mget", "+set", "+incrby", "+del", "+time", "+hello", "+client")
 	t.Cleanup(func() { server.Do(t, "ACL", "DELUSER", "limits") })
 	client := server.Client(t, func(o *redis.Options) { o.Username, o.Password = "limits", "secret" })
 	for _, perKey := range []bool{false, true} {
-		for _, prefix := range []string{"vrl", "other"} {
+		for _, prefix := range []string{"vl", "other"} {
 			o := patient()
 			o.PerKeySlots, o.Prefix = perKey, prefix
 			store := newStore(t, client, o)
 			b := &ratelimit.Batch{Tenant: "acme", Ladder: ladder(), Buckets: []ratelimit.Bucket{bucket(store, "a", 1)}, Sources: []ratelimit.Offender{source(store, "a")}}
 			for range 2 {
 				require.NoError(t, store.Decide(t.Context(), b))
-				require.Equal(t, prefix == "vrl", b.Degraded == nil, "%v", b.Degraded)
+				require.Equal(t, prefix == "vl", b.Degraded == nil, "%v", b.Degraded)
 			}
 			b.Offence = 1000
 			require.NoError(t, store.Adjust(t.Context(), b))
-			require.Equal(t, prefix == "vrl", b.Degraded == nil)
-			require.Equal(t, prefix == "vrl", store.Forget(t.Context(), b) == nil)
+			require.Equal(t, prefix == "vl", b.Degraded == nil)
+			require.Equal(t, prefix == "vl", store.Forget(t.Context(), b) == nil)
 		}
 	}
 }
