@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,23 +11,9 @@ import (
 	"github.com/nyaruka/phonenumbers/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vestibule-go/vestibule/internal/floor"
 	"github.com/vestibule-go/vestibule/phone"
 )
-
-// medianRatio times two functions in turn and returns the median of the ratios.
-func medianRatio(ours, floor func(n int)) float64 {
-	const rounds, n = 31, 400
-	var ratios []float64
-	for range rounds {
-		t0 := time.Now()
-		ours(n)
-		t1 := time.Now()
-		floor(n)
-		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
-	}
-	slices.Sort(ratios)
-	return ratios[rounds/2]
-}
 
 var sink int
 
@@ -55,10 +40,10 @@ const mostParse = 1.15
 
 // parseRatio is what Parse costs beside the library alone: the better of three runs, since others may load the machine.
 func parseRatio() float64 {
-	best := medianRatio(parseOurs, parseFloor)
+	best := floor.Ratio(31, 400, parseOurs, parseFloor)
 	for range 2 {
 		if best > mostParse {
-			best = min(best, medianRatio(parseOurs, parseFloor))
+			best = min(best, floor.Ratio(31, 400, parseOurs, parseFloor))
 		}
 	}
 	return best

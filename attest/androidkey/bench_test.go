@@ -2,29 +2,13 @@ package androidkey_test
 
 import (
 	"crypto/x509"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/vestibule-go/vestibule/attest/attesttest"
+	"github.com/vestibule-go/vestibule/internal/floor"
 )
-
-// medianRatio times two functions in turn and returns the median of the ratios.
-func medianRatio(ours, floor func(n int)) float64 {
-	const rounds, n = 31, 8
-	var ratios []float64
-	for range rounds {
-		t0 := time.Now()
-		ours(n)
-		t1 := time.Now()
-		floor(n)
-		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
-	}
-	slices.Sort(ratios)
-	return ratios[rounds/2]
-}
 
 // BenchmarkAndroidKeyRKP verifies a chain of remote provisioning. The floor is the sum of its signature checks.
 func BenchmarkAndroidKeyRKP(b *testing.B) {
@@ -43,7 +27,7 @@ func BenchmarkAndroidKeyRKP(b *testing.B) {
 			}
 		}
 	}
-	floor := func(n int) {
+	bare := func(n int) {
 		for range n {
 			for i := range len(certs) - 1 {
 				if err := certs[i+1].CheckSignature(certs[i].SignatureAlgorithm, certs[i].RawTBSCertificate, certs[i].Signature); err != nil {
@@ -56,5 +40,5 @@ func BenchmarkAndroidKeyRKP(b *testing.B) {
 	b.ResetTimer()
 	ours(b.N)
 	b.StopTimer()
-	b.ReportMetric(medianRatio(ours, floor), "x/floor")
+	b.ReportMetric(floor.Ratio(31, 8, ours, bare), "x/floor")
 }

@@ -4,27 +4,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// medianRatio times two functions in turn and returns the median of the ratios.
-func medianRatio(n int, ours, floor func(n int)) float64 {
-	const rounds = 41
-	var ratios []float64
-	for range rounds {
-		t0 := time.Now()
-		ours(n)
-		t1 := time.Now()
-		floor(n)
-		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
-	}
-	slices.Sort(ratios)
-	return ratios[rounds/2]
-}
+	"github.com/vestibule-go/vestibule/internal/floor"
+)
 
 // oneVerify is the floor: a signature check on a curve.
 func oneVerify(b *testing.B, curve elliptic.Curve) func(n int) {
@@ -59,7 +44,7 @@ func BenchmarkAppAttestAssertion(b *testing.B) {
 	b.ResetTimer()
 	ours(b.N)
 	b.StopTimer()
-	b.ReportMetric(medianRatio(64, ours, oneVerify(b, elliptic.P256())), "x/floor")
+	b.ReportMetric(floor.Ratio(41, 64, ours, oneVerify(b, elliptic.P256())), "x/floor")
 }
 
 // BenchmarkAppAttestAttestation, with a warm intermediate: the floor is one P-384 verification.
@@ -80,5 +65,5 @@ func BenchmarkAppAttestAttestation(b *testing.B) {
 	b.ResetTimer()
 	ours(b.N)
 	b.StopTimer()
-	b.ReportMetric(medianRatio(16, ours, oneVerify(b, elliptic.P384())), "x/floor")
+	b.ReportMetric(floor.Ratio(41, 16, ours, oneVerify(b, elliptic.P384())), "x/floor")
 }

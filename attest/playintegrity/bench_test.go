@@ -4,29 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vestibule-go/vestibule/internal/floor"
 	"github.com/vestibule-go/vestibule/internal/jose"
 )
-
-// medianRatio times two functions in turn and returns the median of the ratios.
-func medianRatio(ours, floor func(n int)) float64 {
-	const rounds, n = 31, 64
-	var ratios []float64
-	for range rounds {
-		t0 := time.Now()
-		ours(n)
-		t1 := time.Now()
-		floor(n)
-		ratios = append(ratios, float64(t1.Sub(t0))/float64(time.Since(t1)))
-	}
-	slices.Sort(ratios)
-	return ratios[rounds/2]
-}
 
 // BenchmarkPlayIntegrityLocal decrypts, verifies and judges a token. The floor is one P-256 verification and the decryption
 // alone.
@@ -46,7 +30,7 @@ func BenchmarkPlayIntegrityLocal(b *testing.B) {
 			}
 		}
 	}
-	floor := func(n int) {
+	bare := func(n int) {
 		for range n {
 			if _, err := jose.Decrypt([]byte(token), aes); err != nil || !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig) {
 				b.Fatal("the floor does not verify")
@@ -57,5 +41,5 @@ func BenchmarkPlayIntegrityLocal(b *testing.B) {
 	b.ResetTimer()
 	ours(b.N)
 	b.StopTimer()
-	b.ReportMetric(medianRatio(ours, floor), "x/floor")
+	b.ReportMetric(floor.Ratio(31, 64, ours, bare), "x/floor")
 }
