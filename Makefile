@@ -47,7 +47,7 @@ fuzz:
 	GO="$(GO)" FUZZTIME="$(FUZZTIME)" sh internal/tools/fuzz.sh
 
 e2e:
-	$(NEED) chromium
+	$(NEED) chromium firefox node xvfb tshark curl redis
 	cd internal/e2e && $(GO) test -count=1 -timeout 10m ./...
 
 lint: vet

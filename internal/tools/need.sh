@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the named needs lack through the system's package manager: cc (a C compiler, which the race detector
-# wants), redis (redis-server), chromium. Usage: need.sh NAME...
+# wants), redis (redis-server), and the clients of the browser tests: chromium, firefox, node (with npm), xvfb, tshark,
+# curl. Usage: need.sh NAME...
 set -eu
 
 go=${GO:-go}
@@ -21,6 +22,15 @@ have() {
 		done
 		[ -d '/Applications/Chromium.app' ] || [ -d '/Applications/Google Chrome.app' ]
 		;;
+	firefox)
+		for name in firefox-esr firefox; do
+			command -v "$name" >/dev/null 2>&1 && return 0
+		done
+		[ -d '/Applications/Firefox.app' ]
+		;;
+	node) command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 ;;
+	xvfb) command -v Xvfb >/dev/null 2>&1 || [ "$(uname)" = Darwin ] ;;
+	tshark | curl) command -v "$1" >/dev/null 2>&1 ;;
 	*) say "unknown need: $1" && exit 2 ;;
 	esac
 }
@@ -42,6 +52,9 @@ fetch() {
 		case $1 in
 		cc) set -- gcc libc6-dev ;;
 		redis) set -- redis-server ;;
+		firefox) set -- firefox-esr ;;
+		node) set -- nodejs npm ;;
+		xvfb) set -- xvfb xauth ;;
 		esac
 		root apt-get update -q
 		root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
@@ -49,17 +62,23 @@ fetch() {
 		case $1 in
 		cc) set -- gcc glibc-devel ;;
 		redis) set -- /usr/bin/redis-server ;; # from redis or from valkey's compatible package
+		node) set -- nodejs nodejs-npm ;;
+		xvfb) set -- xorg-x11-server-Xvfb xorg-x11-xauth ;;
+		tshark) set -- wireshark-cli ;;
 		esac
 		root dnf install -y "$@"
 	elif command -v apk >/dev/null 2>&1; then
 		case $1 in
 		cc) set -- gcc musl-dev ;;
+		firefox) set -- firefox-esr ;;
+		node) set -- nodejs npm ;;
 		esac
 		root apk add --no-cache "$@"
 	elif command -v brew >/dev/null 2>&1; then # never as root
 		case $1 in
 		cc) say "for a C compiler run: xcode-select --install" && exit 1 ;;
-		chromium) set -- --cask chromium ;;
+		chromium | firefox) set -- --cask "$1" ;;
+		tshark) set -- wireshark ;;
 		esac
 		brew install "$@"
 	else
