@@ -17,7 +17,7 @@ type MemoryOptions struct {
 	Subjects int
 	// Cap is the most members of one set, 3 to MaxCap; default DefaultCap.
 	Cap int
-	// Now is the clock; default time.Now.
+	// Now is the clock; default time.Now, whose monotonic part is used: a step of the wall clock changes nothing.
 	Now func() time.Time
 }
 
@@ -27,7 +27,7 @@ type MemoryOptions struct {
 // one with the fewest members, seen longest ago. So a flood of new devices evicts its own kind before a busy one. What
 // is evicted begins at nothing when it comes again; Evicted counts that. A Memory is safe for concurrent use.
 type Memory struct {
-	now     func() time.Time
+	now     func() int64 // in ms since 1970
 	cap     int
 	evicted atomic.Uint64
 	mask    uint64
@@ -77,16 +77,13 @@ func NewMemory(opts *MemoryOptions) (*Memory, error) {
 	if o.Cap == 0 {
 		o.Cap = DefaultCap
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	if o.Subjects < 1 || o.Subjects > 1<<28 {
 		return nil, fmt.Errorf("fingerprint: a bound of %d subjects; want 1 to 2^28", o.Subjects)
 	}
 	if o.Cap < 3 || o.Cap > MaxCap {
 		return nil, fmt.Errorf("fingerprint: a cap of %d members; want 3 to %d", o.Cap, MaxCap)
 	}
-	m := &Memory{now: o.Now, cap: o.Cap}
+	m := &Memory{now: clockOf(o.Now), cap: o.Cap}
 	n := 1
 	for n < len(m.shards) && o.Subjects/(2*n) >= 256 {
 		n *= 2
@@ -98,6 +95,15 @@ func NewMemory(opts *MemoryOptions) (*Memory, error) {
 		s.rand = uint64(i)*0x9e3779b97f4a7c15 | 1
 	}
 	return m, nil
+}
+
+// clockOf is a clock in milliseconds since 1970.
+func clockOf(now func() time.Time) func() int64 {
+	if now != nil {
+		return func() int64 { return now().UnixMilli() }
+	}
+	start := time.Now()
+	return func() int64 { return start.UnixMilli() + time.Since(start).Milliseconds() }
 }
 
 // InProcess is true.
@@ -125,7 +131,7 @@ func (m *Memory) See(_ context.Context, b *Batch) error {
 	}
 	now := b.At
 	if now == 0 {
-		now = m.now().UnixMilli()
+		now = m.now()
 	}
 	s := since(now)
 	for i := range b.Subjects {
