@@ -65,6 +65,9 @@ type SignalOptions struct {
 	HighValue func(a *risk.Attempt) bool
 	// Locale and Brand of messages; default "en" and the verifier's. What the visitor sends may be passed as it is.
 	Locale, Brand func(a *risk.Attempt) string
+	// OnStart is told what became of each request for a code: visitors all see the same, operators want to know why
+	// nothing was sent. c holds neither number nor code. It must not block. Default: nobody is told.
+	OnStart func(a *risk.Attempt, c Challenge)
 	// StartPath and CheckPath are told to clients as the places to ask for a code and to send it.
 	StartPath, CheckPath string
 }
@@ -339,6 +342,9 @@ func (s *Signal) StartCode(ctx context.Context, a *risk.Attempt, voice bool, req
 	c, err := s.v.Start(ctx, r)
 	if err != nil {
 		return true, 0, err
+	}
+	if s.o.OnStart != nil {
+		s.o.OnStart(a, c)
 	}
 	return true, c.RetryAfter, nil
 }

@@ -106,6 +106,24 @@ func TestSignalLookupDown(t *testing.T) {
 	require.Empty(t, got)
 }
 
+func TestSignalTellsTheOperator(t *testing.T) {
+	b := newBench(t, nil)
+	var told []string
+	s, err := phone.NewSignal(b.Verifier, &phone.SignalOptions{OnStart: func(a *risk.Attempt, c phone.Challenge) {
+		told = append(told, fmt.Sprint(a.Flow, " ", c.Outcome, " ", c.Reason))
+		require.NotContains(t, fmt.Sprintf("%+v", c), "40000000")
+	}})
+	require.NoError(t, err)
+	retries := map[time.Duration]bool{}
+	for _, n := range []string{mobile, "+33612345678", "hello"} {
+		_, retry, err := s.StartCode(context.Background(), &risk.Attempt{Event: risk.SignUp, Flow: "f" + n[1:3], Phone: risk.Private(n)}, false, "")
+		require.NoError(t, err)
+		retries[retry] = n != "hello"
+	}
+	require.Equal(t, []string{"f47 sent ", "f33 denied country"}, told)
+	require.Len(t, retries, 2, "one for both numbers, none for what is no number")
+}
+
 func TestSignalProves(t *testing.T) {
 	b := newBench(t, nil)
 	s, err := phone.NewSignal(b.Verifier, nil)

@@ -99,6 +99,9 @@ func newPhone(o *options) (*provider, error) {
 	}
 	signal, err := phone.NewSignal(verifier, &phone.SignalOptions{
 		Policy: policy, Intelligence: o.Phone.lookup, StartPath: "/api/phone/start", CheckPath: "/api/phone/check",
+		OnStart: func(_ *risk.Attempt, c phone.Challenge) {
+			o.Log.Info("a code was asked for", "outcome", c.Outcome, "reason", c.Reason, "channel", c.Channel)
+		},
 	})
 	if err != nil {
 		return nil, err
