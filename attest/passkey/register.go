@@ -182,6 +182,9 @@ func verdict(c *Credential, a Attestation) attest.Verdict {
 
 // Bind gives a passkey made while signing up to the account that now exists. bound is false when it belongs to another
 // one. ErrCredentialUnknown: it has been an hour, or the store has lost it.
+//
+// Bind only to an account that this very attempt has opened. Who signs up with an address that is taken must not leave a
+// key to somebody else's account, nor must one whose address is yet to be confirmed keep it when another confirms it.
 func (v *Verifier) Bind(ctx context.Context, tenant string, id []byte, account string) (bound bool, err error) {
 	if v.editor == nil {
 		return false, errors.New("passkey: the credential store is no CredentialEditor, and cannot bind")
