@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+
+	"github.com/vestibule-go/vestibule/internal/webanswer"
 )
 
 //go:embed static/device.js
-var deviceScript []byte
+var deviceScript string
 
 // Script serves the page's script. The page loads it with the path of [Devices.Handler] and, once the visitor has
 // agreed or nobody must ask, with the level; "ask" as the level, here or at the input, asks the server:
@@ -21,12 +23,7 @@ var deviceScript []byte
 // into the form's input. Where the visitor has to be asked it shows the page's element [data-device-consent], which holds
 // the question and buttons with the values "yes" and "no". At another level it deletes its copies and collects nothing.
 func Script() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		w.Header().Set("Cache-Control", "max-age=3600")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(deviceScript) // the client is gone
-	})
+	return webanswer.Script("device.js", deviceScript)
 }
 
 // Handler answers the page's script, for POST. With {"consent": true or false} it keeps the visitor's answer. With
@@ -36,19 +33,17 @@ func Script() http.Handler {
 func (d *Devices) Handler() http.Handler {
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			http.Error(w, "want POST", http.StatusMethodNotAllowed)
+		if !webanswer.Posted(w, r) {
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
 		if err != nil {
-			http.Error(w, "the body cannot be read or is too large", http.StatusRequestEntityTooLarge)
+			webanswer.Problem(w, http.StatusRequestEntityTooLarge, "The request could not be read.")
 			return
 		}
 		list, err := members(body)
 		if err != nil {
-			http.Error(w, "the body is no JSON object", http.StatusBadRequest)
+			webanswer.Problem(w, http.StatusBadRequest, "Send a JSON object.")
 			return
 		}
 		level := d.Level(r)

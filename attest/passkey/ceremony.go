@@ -127,20 +127,28 @@ func (v *Verifier) begin(ctx context.Context, c Ceremony, s Scope, session *weba
 	return ch, raw, nil
 }
 
-// redeem spends the challenge that a client says it has answered, and returns the library's session.
-func (v *Verifier) redeem(ctx context.Context, c Ceremony, s Scope, challenge string) (*webauthn.SessionData, attest.Outcome, error) {
-	red, data, err := v.challenges.Redeem(ctx, challenge, s.binding(c))
+// spend redeems a challenge or a ticket. The outcome is Passed with what was kept, or why not.
+func (v *Verifier) spend(ctx context.Context, text string, b attest.Binding) ([]byte, attest.Outcome, error) {
+	red, data, err := v.challenges.Redeem(ctx, text, b)
 	if err != nil {
 		return nil, 0, err
 	}
 	switch red {
+	case attest.Redeemed:
+		return data, attest.Passed, nil
 	case attest.Spent:
 		return nil, attest.Replayed, nil
 	case attest.Mismatch:
 		return nil, attest.WrongAudience, nil
-	case attest.Redeemed:
-	default:
-		return nil, attest.StaleProof, nil
+	}
+	return nil, attest.StaleProof, nil
+}
+
+// redeem spends the challenge that a client says it has answered, and returns the library's session.
+func (v *Verifier) redeem(ctx context.Context, c Ceremony, s Scope, challenge string) (*webauthn.SessionData, attest.Outcome, error) {
+	data, out, err := v.spend(ctx, challenge, s.binding(c))
+	if err != nil || out != attest.Passed {
+		return nil, out, err
 	}
 	var k kept
 	if err := json.Unmarshal(data, &k); err != nil {
@@ -162,6 +170,31 @@ func (v *Verifier) redeem(ctx context.Context, c Ceremony, s Scope, challenge st
 // refused makes the result of a refusal.
 func refused(c Ceremony, out attest.Outcome, step string) *Result {
 	return &Result{Ceremony: c, Verdict: attest.Verdict{Platform: attest.WebAuthn, Outcome: out, Reasons: []string{step}}}
+}
+
+// enter spends the challenge that a ceremony's answer names, and then checks what both ceremonies have in common. A result
+// that is not nil is the refusal.
+func (v *Verifier) enter(
+	ctx context.Context, c Ceremony, s Scope, client *protocol.CollectedClientData, auth *protocol.AuthenticatorData,
+) (*webauthn.SessionData, *Result, error) {
+	session, out, err := v.redeem(ctx, c, s, client.Challenge)
+	if err != nil {
+		return nil, nil, err
+	}
+	if out != attest.Passed {
+		return nil, refused(c, out, StepChallenge), nil
+	}
+	want := protocol.CreateCeremony
+	if c == Login {
+		want = protocol.AssertCeremony
+	}
+	if out, step := v.client(client, want); out != attest.Passed {
+		return nil, refused(c, out, step), nil
+	}
+	if out, step := v.flags(auth); out != attest.Passed {
+		return nil, refused(c, out, step), nil
+	}
+	return session, nil, nil
 }
 
 // client checks what the browser says of itself: WebAuthn section 7.1 steps 7 to 12 and 7.2 steps 10 to 15, origins to the

@@ -1,19 +1,16 @@
 package passkey
 
 import (
-	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"time"
 
 	"github.com/vestibule-go/vestibule/attest"
+	"github.com/vestibule-go/vestibule/internal/webanswer"
 )
 
 // Bind says whom a request's ceremony is bound to: tenant, session, flow and account, from what the host knows itself
@@ -64,7 +61,7 @@ func (v *Verifier) BeginHandler(c Ceremony, bind Bind, opts *HandlerOptions) (ht
 		}
 		s, u, err := bind(r)
 		if err != nil {
-			problem(w, http.StatusBadRequest, "No passkey can be asked for.")
+			webanswer.Problem(w, http.StatusBadRequest, "No passkey can be asked for.")
 			return
 		}
 		var task *Task
@@ -94,7 +91,7 @@ func (v *Verifier) FinishHandler(c Ceremony, bind Bind, opts *HandlerOptions) (h
 			return
 		}
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-			problem(w, http.StatusUnsupportedMediaType, "Send JSON.")
+			webanswer.Problem(w, http.StatusUnsupportedMediaType, "Send JSON.")
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(v.o.MaxBody)))
@@ -103,12 +100,12 @@ func (v *Verifier) FinishHandler(c Ceremony, bind Bind, opts *HandlerOptions) (h
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 				status = http.StatusRequestEntityTooLarge
 			}
-			problem(w, status, "The request could not be read.")
+			webanswer.Problem(w, status, "The request could not be read.")
 			return
 		}
 		s, _, err := bind(r)
 		if err != nil {
-			problem(w, http.StatusBadRequest, "No passkey was asked for.")
+			webanswer.Problem(w, http.StatusBadRequest, "No passkey was asked for.")
 			return
 		}
 		var res *Result
@@ -122,13 +119,13 @@ func (v *Verifier) FinishHandler(c Ceremony, bind Bind, opts *HandlerOptions) (h
 			return
 		}
 		if !res.Passed() {
-			problem(w, http.StatusUnprocessableEntity, "The passkey was not accepted.")
+			webanswer.Problem(w, http.StatusUnprocessableEntity, "The passkey was not accepted.")
 			return
 		}
 		if o.Done != nil {
 			if err := o.Done(r, res); err != nil {
 				o.report(r, err)
-				problem(w, http.StatusInternalServerError, "Something went wrong.")
+				webanswer.Problem(w, http.StatusInternalServerError, "Something went wrong.")
 				return
 			}
 		}
@@ -164,7 +161,7 @@ func (o *HandlerOptions) fail(w http.ResponseWriter, r *http.Request, err error)
 	if errors.Is(err, attest.ErrFull) || errors.Is(err, ErrFull) {
 		w.Header().Set("Retry-After", "60")
 	}
-	problem(w, http.StatusServiceUnavailable, "Passkeys cannot be used now. Try again later.")
+	webanswer.Problem(w, http.StatusServiceUnavailable, "Passkeys cannot be used now. Try again later.")
 }
 
 // enter lets in POSTs of our own pages.
@@ -172,13 +169,11 @@ func enter(w http.ResponseWriter, r *http.Request, o *HandlerOptions) bool {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodPost {
-		h.Set("Allow", http.MethodPost)
-		problem(w, http.StatusMethodNotAllowed, "Use POST.")
+	if !webanswer.Posted(w, r) {
 		return false
 	}
 	if o.CrossOrigin.Check(r) != nil {
-		problem(w, http.StatusForbidden, "Not from another site.")
+		webanswer.Problem(w, http.StatusForbidden, "Not from another site.")
 		return false
 	}
 	return true
@@ -187,26 +182,11 @@ func enter(w http.ResponseWriter, r *http.Request, o *HandlerOptions) bool {
 func answer(w http.ResponseWriter, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		problem(w, http.StatusInternalServerError, "Something went wrong.")
+		webanswer.Problem(w, http.StatusInternalServerError, "Something went wrong.")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(body) // the client is gone
-}
-
-// problem answers with an RFC 9457 problem document.
-func problem(w http.ResponseWriter, status int, detail string) {
-	body, err := json.Marshal(struct {
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-	}{http.StatusText(status), status, detail})
-	if err != nil {
-		body = nil
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
 }
 
 //go:embed static/passkey.js
@@ -216,20 +196,5 @@ var script string
 // Content-Security-Policy needs script-src for the script's origin and connect-src for the handlers'. How a page uses it
 // is described at the top of the file.
 func Script() http.Handler {
-	content := []byte(script)
-	sum := sha256.Sum256(content)
-	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			problem(w, http.StatusMethodNotAllowed, "Use GET.")
-			return
-		}
-		h.Set("Content-Type", "text/javascript; charset=utf-8")
-		h.Set("Cache-Control", "public, max-age=3600")
-		h.Set("ETag", tag)
-		http.ServeContent(w, r, "passkey.js", time.Time{}, bytes.NewReader(content))
-	})
+	return webanswer.Script("passkey.js", script)
 }

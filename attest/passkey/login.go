@@ -52,19 +52,10 @@ func (v *Verifier) FinishLogin(ctx context.Context, s Scope, body []byte) (*Resu
 	if err != nil || len(in.RawID) > MaxCredentialID {
 		return refused(c, attest.Failed, StepFormat), nil
 	}
-	session, out, err := v.redeem(ctx, c, s, in.Response.CollectedClientData.Challenge)
-	if err != nil {
-		return nil, err
-	}
-	if out != attest.Passed {
-		return refused(c, out, StepChallenge), nil
-	}
 	data := &in.Response.AuthenticatorData
-	if out, step := v.client(&in.Response.CollectedClientData, protocol.AssertCeremony); out != attest.Passed {
-		return refused(c, out, step), nil
-	}
-	if out, step := v.flags(data); out != attest.Passed {
-		return refused(c, out, step), nil
+	session, no, err := v.enter(ctx, c, s, &in.Response.CollectedClientData, data)
+	if err != nil || no != nil {
+		return no, err
 	}
 	cred, err := v.store.Get(ctx, s.Tenant, in.RawID)
 	switch {

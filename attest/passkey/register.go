@@ -75,19 +75,10 @@ func (v *Verifier) FinishRegistration(ctx context.Context, s Scope, body []byte)
 	if err != nil || len(in.RawID) > MaxCredentialID {
 		return refused(c, attest.Failed, StepFormat), nil
 	}
-	session, out, err := v.redeem(ctx, c, s, in.Response.CollectedClientData.Challenge)
-	if err != nil {
-		return nil, err
-	}
-	if out != attest.Passed {
-		return refused(c, out, StepChallenge), nil
-	}
 	object := &in.Response.AttestationObject
-	if out, step := v.client(&in.Response.CollectedClientData, protocol.CreateCeremony); out != attest.Passed {
-		return refused(c, out, step), nil
-	}
-	if out, step := v.flags(&object.AuthData); out != attest.Passed {
-		return refused(c, out, step), nil
+	session, no, err := v.enter(ctx, c, s, &in.Response.CollectedClientData, &object.AuthData)
+	if err != nil || no != nil {
+		return no, err
 	}
 	switch {
 	case !offered(object.AuthData.AttData.CredentialPublicKey, session.CredParams):

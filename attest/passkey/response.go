@@ -88,18 +88,9 @@ func (v *Verifier) Ticket(ctx context.Context, s Scope, r *Result) (string, erro
 func (v *Verifier) redeemTicket(ctx context.Context, s Scope, text string) (*ticket, attest.Outcome, error) {
 	b := s.binding(Login)
 	b.Purpose, b.Subject = ticketPurpose, ""
-	red, data, err := v.challenges.Redeem(ctx, text, b)
-	if err != nil {
-		return nil, 0, err
-	}
-	switch red {
-	case attest.Spent:
-		return nil, attest.Replayed, nil
-	case attest.Mismatch:
-		return nil, attest.WrongAudience, nil
-	case attest.Redeemed:
-	default:
-		return nil, attest.StaleProof, nil
+	data, out, err := v.spend(ctx, text, b)
+	if err != nil || out != attest.Passed {
+		return nil, out, err
 	}
 	t := &ticket{}
 	if err := json.Unmarshal(data, t); err != nil {

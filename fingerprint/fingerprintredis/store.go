@@ -196,7 +196,7 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 	}
 	args[own] = string(c.text)
 	c.args = args
-	answer, err := s.ask(ctx, s.script, args)
+	answer, err := s.send.Run(ctx, s.script, args)
 	if err != nil {
 		return fmt.Errorf("fingerprintredis: %w", err) // the call may still be in use
 	}
@@ -233,14 +233,6 @@ func appendKeep(args []any, own int, ms int64) ([]any, byte) {
 	return append(args, ms), byte(len(args) - own + 1)
 }
 
-// ask runs a script. A caller's deadline that is soon enough needs no timer of ours beside it.
-func (s *Store) ask(ctx context.Context, sc *redisend.Script, args []any) (any, error) {
-	if d, ok := ctx.Deadline(); ok && time.Until(d) <= s.o.Timeout {
-		return s.send.Ask(ctx, sc, args)
-	}
-	return s.send.Run(ctx, sc, args)
-}
-
 // replace writes a subject anew whose value turned out to be none of ours.
 func (s *Store) replace(ctx context.Context, tenant string, one []fingerprint.Subject, now int64) error {
 	if err := s.Forget(ctx, tenant, []fingerprint.Key{one[0].Key}); err != nil {
@@ -263,7 +255,7 @@ func (s *Store) Undo(ctx context.Context, b *fingerprint.Batch) error {
 		for i := range part {
 			args = append(args, string(appendStamp(nil, part[i].At)), string(appendGroup(nil, &part[i])))
 		}
-		if _, err := s.ask(ctx, s.undo, args); err != nil {
+		if _, err := s.send.Run(ctx, s.undo, args); err != nil {
 			return fmt.Errorf("fingerprintredis: taking back: %w", err)
 		}
 		return nil

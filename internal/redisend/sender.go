@@ -63,16 +63,20 @@ func keepsDeadlines(client Processor) bool {
 	return false
 }
 
-// Context returns the context of a call, or of several that share one timeout, for Ask and Pipeline.
+// Context returns the context of a call, or of several that share one timeout, for Ask and Pipeline. A caller's deadline
+// that is soon enough needs no timer of ours beside it.
 func (s *Sender) Context(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !s.o.Detach {
-		return context.WithTimeout(ctx, s.o.Timeout)
-	}
 	end := time.Now().Add(s.o.Timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(end) {
+		if !s.o.Detach {
+			return ctx, func() {}
+		}
 		end = d
 	}
-	return context.WithDeadline(context.WithoutCancel(ctx), end)
+	if s.o.Detach {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end)
 }
 
 // Do sends a command and returns its answer, or redis.Nil. args must not be changed afterwards.
