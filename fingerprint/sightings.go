@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vestibule-go/vestibule/internal/deadline"
 	"github.com/vestibule-go/vestibule/risk/keyed"
 )
 
@@ -334,9 +335,9 @@ func (s *Sightings) send(ctx context.Context, to func(context.Context, *Batch) e
 	if s.local {
 		return to(ctx, b)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Timeout)
-	defer cancel()
-	return to(ctx, b)
+	c := deadline.Detached(ctx, time.Now().Add(s.o.Timeout))
+	defer c.Close()
+	return to(c, b)
 }
 
 // Uses writes that a business identifier was used by an account, and returns how many different accounts used it in

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vestibule-go/vestibule/internal/deadline"
 )
 
 // Options of a limiter. The zero value and nil mean the defaults.
@@ -167,9 +169,9 @@ const (
 // call asks the store. A store elsewhere gets its own deadline, and none of the caller's cancellation.
 func (l *Limiter) call(ctx context.Context, op string, b *Batch) error {
 	if !l.local {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
-		defer cancel()
+		c := deadline.Detached(ctx, time.Now().Add(l.timeout))
+		defer c.Close()
+		ctx = c
 	}
 	var err error
 	switch op {

@@ -125,8 +125,8 @@ func TestNotSentTwice(t *testing.T) {
 					_, err := incr(t.Context(), s, "k")
 					return err
 				}
-				ctx, cancel := s.Context(t.Context())
-				defer cancel()
+				ctx := s.Context(t.Context())
+				defer ctx.Close()
 				done := s.Pipeline(ctx, client, []redisend.Call{{Script: count, Args: append(count.Append(nil, 1), "k", 1)}})
 				return done[0].Err
 			}
@@ -205,7 +205,7 @@ func TestPipeline(t *testing.T) {
 		s := sender(t, client, redisend.Options{})
 		for round := range 3 {
 			cluster.Masters[round].FlushScripts(t)
-			ctx, cancel := s.Context(t.Context())
+			ctx := s.Context(t.Context())
 			var calls []redisend.Call
 			for i := range 30 {
 				calls = append(calls, redisend.Call{Script: count, Args: append(count.Append(nil, 1), fmt.Sprint("k", own, i), 1)})
@@ -213,7 +213,7 @@ func TestPipeline(t *testing.T) {
 			bad := redisend.NewScript(`return redis.error_reply('BAD')`)
 			calls = append(calls, redisend.Call{Script: bad, Args: append(bad.Append(nil, 1), "k")})
 			done := s.Pipeline(ctx, client, calls)
-			cancel()
+			ctx.Close()
 			require.Len(t, done, 31)
 			for i := range done[:30] {
 				require.NoError(t, done[i].Err)
@@ -233,12 +233,12 @@ func TestPipelineDown(t *testing.T) {
 		for _, down := range []func(testing.TB){server.Pause, server.Kill} {
 			down(t)
 			begun := time.Now()
-			ctx, cancel := s.Context(t.Context())
+			ctx := s.Context(t.Context())
 			done := s.Pipeline(ctx, client, []redisend.Call{
 				{Script: count, Args: append(count.Append(nil, 1), "a", 1)},
 				{Script: count, Args: append(count.Append(nil, 1), "b", 1)},
 			})
-			cancel()
+			ctx.Close()
 			require.Less(t, time.Since(begun), slack)
 			for _, c := range done {
 				require.Error(t, c.Err)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/vestibule-go/vestibule/internal/deadline"
 )
 
 // Processor is what is needed of a client: *redis.Client (failover clients included), *redis.ClusterClient, *redis.Ring
@@ -63,35 +65,28 @@ func keepsDeadlines(client Processor) bool {
 	return false
 }
 
-// Context returns the context of a call, or of several that share one timeout, for Ask and Pipeline. A caller's deadline
-// that is soon enough needs no timer of ours beside it.
-func (s *Sender) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+// Context returns the context of a call, or of several that share one timeout, for Ask and Pipeline; to be closed.
+func (s *Sender) Context(ctx context.Context) *deadline.Context {
 	end := time.Now().Add(s.o.Timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(end) {
-		if !s.o.Detach {
-			return ctx, func() {}
-		}
-		end = d
-	}
 	if s.o.Detach {
-		ctx = context.WithoutCancel(ctx)
+		return deadline.Detached(ctx, end)
 	}
-	return context.WithDeadline(ctx, end)
+	return deadline.With(ctx, end)
 }
 
 // Do sends a command and returns its answer, or redis.Nil. args must not be changed afterwards.
 func (s *Sender) Do(ctx context.Context, args ...any) (any, error) {
-	ctx, cancel := s.Context(ctx)
-	defer cancel()
-	return s.wait(ctx, nil, args)
+	c := s.Context(ctx)
+	defer c.Close()
+	return s.wait(c, nil, args)
 }
 
 // Run runs a script and returns its answer, or redis.Nil. args were begun by the script's Append and must not be used
 // afterwards.
 func (s *Sender) Run(ctx context.Context, sc *Script, args []any) (any, error) {
-	ctx, cancel := s.Context(ctx)
-	defer cancel()
-	return s.wait(ctx, sc, args)
+	c := s.Context(ctx)
+	defer c.Close()
+	return s.wait(c, sc, args)
 }
 
 // Ask is Run in a context that Context has returned.

@@ -52,8 +52,8 @@ func (s *Store) decideSlots(ctx context.Context, b *ratelimit.Batch, at, ttl int
 		if undo := s.undoCalls(b, held, at, ttl); len(undo) > 0 {
 			// The caller has waited long enough.
 			go func() {
-				ctx, cancel := s.send.Context(context.Background())
-				defer cancel()
+				ctx := s.send.Context(context.Background())
+				defer ctx.Close()
 				s.pipeline(ctx, undo)
 			}()
 		}

@@ -201,9 +201,9 @@ func (s *Store) guard(ctx context.Context, b *ratelimit.Batch, ask func(ctx cont
 	if at != 0 {
 		ttl = simulatedTTL
 	}
-	ctx, cancel := s.send.Context(ctx)
-	err := ask(ctx, at, ttl)
-	cancel()
+	c := s.send.Context(ctx)
+	err := ask(c, at, ttl)
+	c.Close()
 	if err == nil {
 		k.good()
 		return nil
@@ -226,11 +226,9 @@ func (s *Store) breaker(tenant string) *breaker {
 
 // probe finds out whether Redis can decide again. Nobody waits for it.
 func (s *Store) probe(k *breaker, tenant string) {
-	ctx, cancel := s.send.Context(context.Background())
+	ctx := s.send.Context(context.Background())
 	_, err := s.run(ctx, probeScript, append(probeScript.Append(nil, 1), s.name.probe(tenant)))
-	cancel()
-	if err != nil {
-	}
+	ctx.Close()
 	after, closed := k.probed(err, s.o.Now(), s.o.ProbeInterval)
 	if closed && s.o.Hooks.Up != nil {
 		s.o.Hooks.Up(after)
