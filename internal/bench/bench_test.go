@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -13,13 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/vestibule-go/vestibule/internal/redistest"
 )
-
-var servers redistest.Group
-
-func TestMain(m *testing.M) { os.Exit(servers.Main(m)) }
 
 // How long each contender's turn is, and how many turns each gets.
 const (
@@ -173,8 +166,8 @@ func (r *result) facts(tb testing.TB) {
 }
 
 // redisFacts counts socket reads and memory.
-func (r *result) redisFacts(tb testing.TB, server *redistest.Server) {
-	ctx := context.Background()
+func (r *result) redisFacts(tb testing.TB) {
+	ctx, server := context.Background(), r.server
 	const n = 500
 	run := func(from int) {
 		for i := range n {
@@ -261,19 +254,15 @@ func named(list []*result, name string) *result {
 // BenchmarkPeersRedis prints the table of limiters on Redis. It takes its own time whatever -benchtime says.
 func BenchmarkPeersRedis(b *testing.B) {
 	for b.Loop() {
-		server := servers.Single(b)
-		list := measure(b, redisContenders(b, server))
+		list := measure(b, redisContenders(b))
 		for _, r := range list {
-			r.redisFacts(b, server)
-		}
-		server.Flush(b)
-		for _, r := range list {
+			r.redisFacts(b)
 			r.facts(b)
 		}
 		incr, eval, us := named(list, floorIncr), named(list, floorEval), named(list, oursRedis)
 		var t strings.Builder
 		fmt.Fprintf(&t, "\n%s, Redis %s, %s, %d CPUs, %d rounds\n\n", time.Now().UTC().Format(time.DateOnly),
-			server.Info(b, "server", "redis_version"), runtime.Version(), runtime.NumCPU(), rounds)
+			us.server.Info(b, "server", "redis_version"), runtime.Version(), runtime.NumCPU(), rounds)
 		t.WriteString("| on Redis | p50 us | x INCR | p99 us | allocs | ops/s @64 | x EVALSHA | p50 us @64 | p99 us @64 | reads | B/key | admitted of 100 | leaks |\n")
 		t.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 		for _, r := range list {

@@ -36,8 +36,9 @@ const generous = 1_000_000
 
 // contender is one way to do it.
 type contender struct {
-	name  string
-	floor bool
+	name   string
+	floor  bool
+	server *redistest.Server // nil: in memory
 	// run decides visitor i's five dimensions, or does the floor's one call.
 	run func(ctx context.Context, i int) (allowed bool, err error)
 	// five decides five named keys with limits; nil for floors.
@@ -226,10 +227,17 @@ const (
 	oursRedis = "vestibule, five and three scores"
 )
 
-// redisContenders are the limiters on one Redis, each but rueidis through a client of the same kind.
-func redisContenders(tb testing.TB, server *redistest.Server) []contender {
+// redisContenders are the limiters on Redis, each but rueidis through a client of the same kind. Each has a server of its
+// own, or what the others have stored would slow it down.
+func redisContenders(tb testing.TB) (list []contender) {
+	var server *redistest.Server
 	client := func() *redis.Client {
+		server = redistest.Start(tb, nil)
 		return server.Client(tb, func(o *redis.Options) { o.PoolSize = 64 })
+	}
+	add := func(c contender) {
+		c.server = server
+		list = append(list, c)
 	}
 	c := client()
 	trivial := redis.NewScript("return 1")
@@ -237,49 +245,49 @@ func redisContenders(tb testing.TB, server *redistest.Server) []contender {
 		tb.Fatal(err)
 	}
 	sha := trivial.Hash()
-	list := []contender{
-		{name: floorPing, floor: true, run: func(ctx context.Context, _ int) (bool, error) { return true, c.Ping(ctx).Err() }},
-		{name: floorIncr, floor: true, run: func(ctx context.Context, i int) (bool, error) {
-			return true, c.Incr(ctx, people.keys[i%visitors][0]).Err()
-		}},
-		{name: floorEval, floor: true, run: func(ctx context.Context, i int) (bool, error) {
-			k := &people.keys[i%visitors]
-			return true, c.EvalSha(ctx, sha, k[:]).Err()
-		}},
-	}
+	add(contender{name: floorPing, floor: true, run: func(ctx context.Context, _ int) (bool, error) { return true, c.Ping(ctx).Err() }})
+	add(contender{name: floorIncr, floor: true, run: func(ctx context.Context, i int) (bool, error) {
+		return true, c.Incr(ctx, people.keys[i%visitors][0]).Err()
+	}})
+	add(contender{name: floorEval, floor: true, run: func(ctx context.Context, i int) (bool, error) {
+		k := &people.keys[i%visitors]
+		return true, c.EvalSha(ctx, sha, k[:]).Err()
+	}})
+
 	key := bytes.Repeat([]byte("k"), 32)
 	patient := &ratelimitredis.Options{Timeout: 10 * time.Second}
-	list = append(list, ours(tb, oursRedis, must[*ratelimitredis.Store](tb)(ratelimitredis.New(client(), key, patient))))
+	add(ours(tb, oursRedis, must[*ratelimitredis.Store](tb)(ratelimitredis.New(client(), key, patient))))
 	auto := must[*redis.AutoPipeliner](tb)(client().AutoPipeline())
 	tb.Cleanup(func() { _ = auto.Close() })
-	auto2 := ours(tb, "vestibule on an AutoPipeliner", must[*ratelimitredis.Store](tb)(ratelimitredis.New(auto, key,
-		&ratelimitredis.Options{Timeout: 10 * time.Second, Prefix: "auto"})))
-	list = append(list, auto2)
+	add(ours(tb, "vestibule on an AutoPipeliner", must[*ratelimitredis.Store](tb)(ratelimitredis.New(auto, key, patient))))
 
 	rr := redis_rate.NewLimiter(client())
-	list = append(list, sequence("redis_rate v10.0.1, 5 calls", func(ctx context.Context, key string, limit int) (bool, error) {
+	add(sequence("redis_rate v10.0.1, 5 calls", func(ctx context.Context, key string, limit int) (bool, error) {
 		r, err := rr.Allow(ctx, key, redis_rate.Limit{Rate: limit, Burst: limit, Period: period})
 		return err == nil && r.Allowed > 0, err
 	}))
 
 	us := must[ulule.Store](tb)(ululeredis.NewStoreWithOptions(client(), ulule.StoreOptions{Prefix: "u"}))
-	list = append(list, sequence("ulule/limiter v3.11.2, 5 calls", func(ctx context.Context, key string, limit int) (bool, error) {
+	add(sequence("ulule/limiter v3.11.2, 5 calls", func(ctx context.Context, key string, limit int) (bool, error) {
 		r, err := us.Get(ctx, key, ulule.Rate{Period: period, Limit: int64(limit)})
 		return err == nil && !r.Reached, err
 	}))
 
 	ts := must[*goredisstore.GoRedisStore](tb)(goredisstore.NewCtx(client(), "t:"))
-	list = append(list, sequence("throttled v2.15.0, 5 calls", throttledCheck(tb, ts)))
+	add(sequence("throttled v2.15.0, 5 calls", throttledCheck(tb, ts)))
 
-	check := func(prefix string) func(ctx context.Context, key string, limit int) (bool, error) {
+	check := func() func(ctx context.Context, key string, limit int) (bool, error) {
+		server = redistest.Start(tb, nil)
 		rl := must[rueidislimiter.RateLimiterClient](tb)(rueidislimiter.NewRateLimiter(rueidislimiter.RateLimiterOption{
 			ClientOption: rueidis.ClientOption{InitAddress: []string{server.Addr()}, DisableCache: true},
-			KeyPrefix:    prefix, Limit: generous, Window: period,
+			KeyPrefix:    "r", Limit: generous, Window: period,
 		}))
 		return func(ctx context.Context, key string, limit int) (bool, error) {
 			r, err := rl.Allow(ctx, key, rueidislimiter.WithCustomRateLimit(limit, period))
 			return err == nil && r.Allowed, err
 		}
 	}
-	return append(list, sequence("rueidislimiter v1.0.76, 5 calls", check("r")), parallel("rueidislimiter v1.0.76, 5 at once", check("s")))
+	add(sequence("rueidislimiter v1.0.76, 5 calls", check()))
+	add(parallel("rueidislimiter v1.0.76, 5 at once", check()))
+	return list
 }

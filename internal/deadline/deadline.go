@@ -11,8 +11,9 @@ import (
 // Context is a context whose timer starts when somebody first asks for Done. It is safe for concurrent use.
 type Context struct {
 	parent   context.Context
-	detached bool
 	end      time.Time
+	detached bool
+	early    bool // the parent ends early enough by itself
 
 	mu     sync.Mutex // guards what follows
 	timed  context.Context
@@ -20,10 +21,11 @@ type Context struct {
 	closed bool
 }
 
-// With returns a context that ends at a time, or earlier with its parent. It must be closed when the call is over.
+// With returns a context that ends at a time, or earlier with its parent. It must be closed when the call is over, and
+// not be used afterwards: closing ends it, unless its parent's deadline was its own.
 func With(parent context.Context, end time.Time) *Context {
-	if d, ok := parent.Deadline(); ok && d.Before(end) {
-		end = d
+	if d, ok := parent.Deadline(); ok && !d.After(end) {
+		return &Context{parent: parent, end: d, early: true}
 	}
 	return &Context{parent: parent, end: end}
 }
@@ -31,9 +33,10 @@ func With(parent context.Context, end time.Time) *Context {
 // Detached returns a context that keeps the values and the deadline of its parent, and nothing of its cancellation. It
 // ends at a time, or at that deadline when it is earlier, and must be closed when the call is over.
 func Detached(parent context.Context, end time.Time) *Context {
-	c := With(parent, end)
-	c.detached = true
-	return c
+	if d, ok := parent.Deadline(); ok && d.Before(end) {
+		end = d
+	}
+	return &Context{parent: parent, end: end, detached: true}
 }
 
 // Deadline implements context.Context.
@@ -44,6 +47,9 @@ func (c *Context) Value(key any) any { return c.parent.Value(key) }
 
 // Done implements context.Context.
 func (c *Context) Done() <-chan struct{} {
+	if c.early {
+		return c.parent.Done()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil {
@@ -61,6 +67,9 @@ func (c *Context) Done() <-chan struct{} {
 
 // Err implements context.Context.
 func (c *Context) Err() error {
+	if c.early {
+		return c.parent.Err()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -76,8 +85,11 @@ func (c *Context) Err() error {
 	return nil
 }
 
-// Close ends the context.
+// Close frees what the context holds.
 func (c *Context) Close() {
+	if c.early {
+		return
+	}
 	c.mu.Lock()
 	c.closed = true
 	cancel := c.cancel

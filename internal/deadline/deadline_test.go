@@ -2,6 +2,7 @@ package deadline_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,10 +80,10 @@ func TestEnds(t *testing.T) {
 						require.Equal(t, want, have, about...)
 						require.Equal(t, "v", c.Value(key{}))
 						c.Close()
-						if std.Err() == nil {
-							require.Equal(t, context.Canceled, c.Err(), about...)
+						if _, ok := parent.Deadline(); detached || !ok || name == "later" {
+							require.Error(t, c.Err(), about...)
+							require.False(t, open(c), about...)
 						}
-						require.False(t, open(c), about...)
 					})
 				}
 			}
@@ -101,11 +102,20 @@ func TestClosed(t *testing.T) {
 	require.Equal(t, context.Canceled, c.Err())
 }
 
-// TestChildren: contexts made of it end with it.
+// TestChildren: contexts made of it end with it, and none of them takes a goroutine.
 func TestChildren(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		c := deadline.Detached(parent, time.Now().Add(time.Minute))
+		before := runtime.NumGoroutine()
+		child := deadline.With(c, time.Now().Add(time.Hour))
+		require.True(t, open(child))
+		require.Equal(t, before, runtime.NumGoroutine())
+		c.Close()
+		require.False(t, open(child))
+		require.Equal(t, context.Canceled, child.Err())
+		child.Close()
 		for _, end := range []func(*deadline.Context){
 			func(*deadline.Context) { time.Sleep(time.Minute) },
 			(*deadline.Context).Close,

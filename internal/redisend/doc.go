@@ -12,6 +12,11 @@
 // client, bounds how many calls wait, and never sends again what may have been carried out: only a script of which Redis
 // has said that it does not know it, and so has done nothing, is sent a second time, in full.
 //
+// On a *redis.Client that keeps deadlines, scripts of concurrent calls share trips: up to four are on their way at once,
+// and what comes meanwhile waits for one of them to end and then goes together. Each call has its own answer and its own
+// deadline; who gives up while he waits is never sent. Hooks of the client see such a trip as a pipeline that belongs to no
+// caller's context.
+//
 // # Security considerations
 //
 // Errors are those of go-redis and the network: they name servers, never keys or arguments. A call that failed may have

@@ -34,6 +34,7 @@ type Sender struct {
 	client Processor
 	o      Options
 	slots  chan struct{} // bounds how many calls wait; nil when the client keeps context deadlines itself
+	gather *gatherer     // nil unless the client speaks to one server and keeps deadlines
 }
 
 // New returns a sender. It does not connect. It refuses a client that is nil, and an asynchronous AutoPipeliner, whose
@@ -48,6 +49,8 @@ func New(client Processor, o Options) (*Sender, error) {
 	s := &Sender{client: client, o: o}
 	if !keepsDeadlines(client) {
 		s.slots = make(chan struct{}, o.MaxPending)
+	} else if one, ok := client.(*redis.Client); ok {
+		s.gather = &gatherer{send: s, to: one}
 	}
 	return s, nil
 }
@@ -97,6 +100,9 @@ func (s *Sender) Ask(ctx context.Context, sc *Script, args []any) (any, error) {
 func (s *Sender) wait(ctx context.Context, sc *Script, args []any) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if s.gather != nil && sc != nil {
+		return s.gather.run(ctx, sc, args)
 	}
 	if s.slots == nil {
 		return s.send(ctx, sc, args)

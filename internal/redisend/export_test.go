@@ -1,0 +1,3 @@
+package redisend
+
+const MaxTrips = maxTrips
