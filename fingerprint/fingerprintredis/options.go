@@ -56,7 +56,7 @@ func (o *Options) check() error {
 }
 
 func newSender(client Processor, o *Options) (*redisend.Sender, error) {
-	s, err := redisend.New(client, redisend.Options{Timeout: o.Timeout, MaxPending: o.MaxPending})
+	s, err := redisend.New(client, redisend.Options{Timeout: o.Timeout, MaxPending: o.MaxPending, Detach: true})
 	if err != nil {
 		return nil, fmt.Errorf("fingerprintredis: %w", err)
 	}

@@ -19,6 +19,7 @@ type Store struct {
 	o            Options
 	script, undo *redisend.Script
 	send         *redisend.Sender
+	homes        *redisend.Homes
 }
 
 var _ fingerprint.Store = (*Store)(nil)
@@ -40,6 +41,7 @@ func New(client Processor, opts *Options) (*Store, error) {
 	if s.o.Cap < 3 || s.o.Cap > fingerprint.MaxCap {
 		return nil, fmt.Errorf("fingerprintredis: Cap is %d, want 3 to %d", s.o.Cap, fingerprint.MaxCap)
 	}
+	s.homes = redisend.NewHomes(s.home)
 	s.script, s.undo = newSee(limit(s.o.Cap), s.o.Cap), newUndo(s.o.Cap)
 	var err error
 	s.send, err = newSender(client, &s.o)
@@ -61,9 +63,10 @@ func limit(most int) int { return bytesEach*fingerprint.MaxSets*most + 900 }
 
 // call is what a call of a script is made of. It is used again.
 type call struct {
-	keys, text []byte
-	args       []any
-	tally      tally
+	names [fingerprint.MaxSubjects]string
+	text  []byte
+	args  []any
+	tally tally
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -89,20 +92,21 @@ func appendGroup(b []byte, sub *fingerprint.Subject) []byte {
 	return b
 }
 
-// write begins a script's call: its name and the keys.
+// write begins a script's call: its name and the keys, as pieces of one string. The first is a string, by which clients
+// find the node; the others are pointers, which take no allocation of their own.
 func (c *call) write(s *Store, sc *redisend.Script, tenant string, subjects []fingerprint.Subject) []any {
-	var room [64]byte
-	home := s.home(room[:0], tenant)
-	c.keys, c.args = c.keys[:0], sc.Append(c.args[:0], len(subjects))
-	var ends [fingerprint.MaxSubjects]int
+	home := s.homes.Of(tenant)
+	c.text, c.args = c.text[:0], sc.Append(c.args[:0], len(subjects))
 	for i := range subjects {
-		c.keys = s.appendKey(c.keys, home, &subjects[i].Key)
-		ends[i] = len(c.keys)
+		c.text = appendKey(c.text, home, &subjects[i].Key)
 	}
-	text, from := string(c.keys), 0
-	for _, end := range ends[:len(subjects)] {
-		c.args = append(c.args, text[from:end])
-		from = end
+	text, each := string(c.text), len(home)+len(fingerprint.Key{})
+	for i := range subjects {
+		if c.names[i], text = text[:each], text[each:]; i == 0 {
+			c.args = append(c.args, c.names[0])
+		} else {
+			c.args = append(c.args, &c.names[i])
+		}
 	}
 	return c.args
 }
@@ -120,32 +124,21 @@ func order(sub *fingerprint.Subject) []int {
 	return list
 }
 
-// home appends what all keys of a tenant begin with: a hash tag, which all of them share and so one slot. The keys
-// depend on the tenant already; two characters spread tenants over 4096 slots.
-func (s *Store) home(b []byte, tenant string) []byte {
-	if s.o.Spread {
-		return append(append(b, s.o.Prefix...), ':')
+// home is what all keys of a tenant begin with: a hash tag, which all of them share and so one slot. The keys depend on
+// the tenant already; two characters spread tenants over 4096 slots. With Spread there is no tag.
+func (s *Store) home(tenant string) string {
+	switch {
+	case s.o.Spread:
+		return s.o.Prefix + ":"
+	case tenant == "":
+		return "{" + s.o.Prefix + "}"
 	}
-	b = append(append(b, '{'), s.o.Prefix...)
-	if tenant != "" {
-		sum := sha256.Sum256([]byte(tenant))
-		var two [4]byte
-		base64.RawURLEncoding.Encode(two[:], sum[:3])
-		b = append(b, two[:2]...)
-	}
-	return append(b, '}', ':')
+	sum := sha256.Sum256([]byte(tenant))
+	return "{" + s.o.Prefix + base64.RawURLEncoding.EncodeToString(sum[:3])[:2] + "}"
 }
 
-func (s *Store) appendKey(b, home []byte, k *fingerprint.Key) []byte {
-	b = append(b, home...)
-	if s.o.Spread {
-		b = append(b, '{')
-	}
-	b = base64.RawURLEncoding.AppendEncode(b, k[:])
-	if s.o.Spread {
-		b = append(b, '}')
-	}
-	return b
+func appendKey(b []byte, home string, k *fingerprint.Key) []byte {
+	return append(append(b, home...), k[:]...)
 }
 
 // See implements fingerprint.Store.
@@ -267,7 +260,7 @@ func (s *Store) Forget(ctx context.Context, tenant string, keys []fingerprint.Ke
 	if len(keys) == 0 {
 		return nil
 	}
-	home := s.home(nil, tenant)
+	home := s.homes.Of(tenant)
 	step := len(keys)
 	if s.o.Spread {
 		step = 1 // each is in a slot of its own
@@ -275,7 +268,7 @@ func (s *Store) Forget(ctx context.Context, tenant string, keys []fingerprint.Ke
 	for ; len(keys) > 0; keys = keys[min(step, len(keys)):] {
 		args := []any{"unlink"}
 		for i := range keys[:min(step, len(keys))] {
-			args = append(args, string(s.appendKey(nil, home, &keys[i])))
+			args = append(args, string(appendKey(nil, home, &keys[i])))
 		}
 		if _, err := s.send.Do(ctx, args...); err != nil {
 			return fmt.Errorf("fingerprintredis: forgetting: %w", err)

@@ -1,5 +1,6 @@
-// Package deadline gives calls deadlines without timers. context.WithDeadline starts a timer for every call; a client
-// that sets the deadline on its connection, as go-redis does, never waits for it.
+// Package deadline gives calls deadlines without a timer each. context.WithDeadline starts a timer for every call, which
+// wakes a thread as often as not; but a client that sets the deadline on its connection, as go-redis does, never waits for
+// it.
 package deadline
 
 import (
@@ -8,35 +9,42 @@ import (
 	"time"
 )
 
-// Context is a context whose timer starts when somebody first asks for Done. It is safe for concurrent use.
+// Context is a context that starts no timer before somebody asks for Done. It is safe for concurrent use.
 type Context struct {
+	timers   *Timers // nil: it has a timer of its own
 	parent   context.Context
 	end      time.Time
 	detached bool
 	early    bool // the parent ends early enough by itself
 
 	mu     sync.Mutex // guards what follows
-	timed  context.Context
+	done   <-chan struct{}
+	timed  context.Context // nil: its timer is shared, or nobody has asked for Done
 	cancel context.CancelFunc
 	closed bool
-}
-
-// With returns a context that ends at a time, or earlier with its parent. It must be closed when the call is over, and
-// not be used afterwards: closing ends it, unless its parent's deadline was its own.
-func With(parent context.Context, end time.Time) *Context {
-	if d, ok := parent.Deadline(); ok && !d.After(end) {
-		return &Context{parent: parent, end: d, early: true}
-	}
-	return &Context{parent: parent, end: end}
 }
 
 // Detached returns a context that keeps the values and the deadline of its parent, and nothing of its cancellation. It
 // ends at a time, or at that deadline when it is earlier, and must be closed when the call is over.
 func Detached(parent context.Context, end time.Time) *Context {
+	return (*Timers)(nil).Detached(parent, end)
+}
+
+// With returns a context that ends at a time, or earlier with its parent. It must be closed when the call is over. Its
+// Done may be closed up to [Grain] later than it ends.
+func (t *Timers) With(parent context.Context, end time.Time) *Context {
+	if d, ok := parent.Deadline(); ok && !d.After(end) {
+		return &Context{parent: parent, end: d, early: true}
+	}
+	return &Context{timers: t, parent: parent, end: end}
+}
+
+// Detached is the function Detached, but for Done, which may be closed up to [Grain] later than the context ends.
+func (t *Timers) Detached(parent context.Context, end time.Time) *Context {
 	if d, ok := parent.Deadline(); ok && d.Before(end) {
 		end = d
 	}
-	return &Context{parent: parent, end: end, detached: true}
+	return &Context{timers: t, parent: parent, end: end, detached: true}
 }
 
 // Deadline implements context.Context.
@@ -52,17 +60,21 @@ func (c *Context) Done() <-chan struct{} {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.timed == nil {
+	switch {
+	case c.done != nil:
+	case c.timers != nil && (c.detached || c.parent.Done() == nil):
+		c.done = c.timers.after(c.end)
+	default:
 		parent := c.parent
 		if c.detached {
 			parent = context.WithoutCancel(parent)
 		}
 		c.timed, c.cancel = context.WithDeadline(parent, c.end)
-		if c.closed {
+		if c.done = c.timed.Done(); c.closed {
 			c.cancel()
 		}
 	}
-	return c.timed.Done()
+	return c.done
 }
 
 // Err implements context.Context.
@@ -71,12 +83,11 @@ func (c *Context) Err() error {
 		return c.parent.Err()
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	timed := c.timed
+	c.mu.Unlock()
 	switch {
-	case c.timed != nil:
-		return c.timed.Err()
-	case c.closed:
-		return context.Canceled
+	case timed != nil:
+		return timed.Err()
 	case !c.detached && c.parent.Err() != nil:
 		return c.parent.Err()
 	case !time.Now().Before(c.end):
@@ -85,7 +96,7 @@ func (c *Context) Err() error {
 	return nil
 }
 
-// Close frees what the context holds.
+// Close frees what the context holds. It must not be used afterwards: whether that ends it depends on what it holds.
 func (c *Context) Close() {
 	if c.early {
 		return

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/vestibule-go/vestibule/internal/deadline"
 )
 
 // How many trips of a sender's scripts are on their way to one server at once, and how many scripts share one of them.
@@ -79,7 +77,7 @@ func (g *gatherer) next() {
 
 // trip sends what several callers wait for. It has its own deadline: whose own comes earlier does not wait for the end.
 func (g *gatherer) trip(share []*passenger) {
-	ctx := deadline.With(context.Background(), time.Now().Add(g.send.o.Timeout))
+	ctx := g.send.timers.Detached(context.Background(), time.Now().Add(g.send.o.Timeout))
 	defer ctx.Close()
 	calls := make([]Call, len(share))
 	for i, p := range share {

@@ -117,9 +117,9 @@ func TestNotSentTwice(t *testing.T) {
 		t.Run(fmt.Sprintf("pipeline %v", pipeline), func(t *testing.T) {
 			server := redistest.Start(t, nil)
 			client := server.Client(t, func(o *redis.Options) {
-				o.ContextTimeoutEnabled, o.ReadTimeout, o.MinIdleConns = false, 100*time.Millisecond, 8
+				o.ContextTimeoutEnabled, o.ReadTimeout, o.MinIdleConns = false, 400*time.Millisecond, 8
 			})
-			s := sender(t, client, redisend.Options{Timeout: 700 * time.Millisecond})
+			s := sender(t, client, redisend.Options{Timeout: 2 * time.Second})
 			send := func() error {
 				if !pipeline {
 					_, err := incr(t.Context(), s, "k")

@@ -34,7 +34,8 @@ type Sender struct {
 	client Processor
 	o      Options
 	slots  chan struct{} // bounds how many calls wait; nil when the client keeps context deadlines itself
-	gather *gatherer     // nil unless the client speaks to one server and keeps deadlines
+	timers deadline.Timers
+	gather *gatherer // nil unless the client speaks to one server and keeps deadlines
 }
 
 // New returns a sender. It does not connect. It refuses a client that is nil, and an asynchronous AutoPipeliner, whose
@@ -72,9 +73,9 @@ func keepsDeadlines(client Processor) bool {
 func (s *Sender) Context(ctx context.Context) *deadline.Context {
 	end := time.Now().Add(s.o.Timeout)
 	if s.o.Detach {
-		return deadline.Detached(ctx, end)
+		return s.timers.Detached(ctx, end)
 	}
-	return deadline.With(ctx, end)
+	return s.timers.With(ctx, end)
 }
 
 // Do sends a command and returns its answer, or redis.Nil. args must not be changed afterwards.

@@ -4,11 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"strconv"
-	"strings"
-	"sync/atomic"
 
 	"github.com/vestibule-go/vestibule/internal/redisend"
 	"github.com/vestibule-go/vestibule/ratelimit"
@@ -122,39 +119,24 @@ func (e *encoder) sources(b *ratelimit.Batch) {
 }
 
 // namer makes Redis's keys.
-type namer struct {
-	prefix  string
-	perSlot bool
-	tag     func([]byte) ratelimit.Key
-	seed    maphash.Seed
-	homes   [64]atomic.Pointer[tenantHome] // of the tenants seen last
-}
+type namer struct{ homes *redisend.Homes }
 
-// tenantHome is what all keys of a tenant begin with.
-type tenantHome struct{ tenant, home string }
-
-// home returns what all keys of a tenant begin with: a hash tag, which all of them share and so one slot. The keys
-// themselves depend on the tenant already; one byte spreads tenants over 255 slots.
-func (n *namer) home(tenant string) string {
-	at := &n.homes[maphash.String(n.seed, tenant)%uint64(len(n.homes))]
-	if h := at.Load(); h != nil && h.tenant == tenant {
-		return h.home
-	}
-	h := &tenantHome{tenant: strings.Clone(tenant)}
-	switch {
-	case n.perSlot:
-		h.home = n.prefix + ":"
-	case tenant == "":
-		h.home = "{" + n.prefix + "}"
-	default:
-		k := n.tag(append([]byte("slot\x00"), tenant...)).Bytes()
+// newNamer returns a namer. What all keys of a tenant begin with is a hash tag, which all of them share and so one slot.
+// The keys themselves depend on the tenant already; one byte spreads tenants over 255 slots.
+func newNamer(prefix string, perSlot bool, tag func([]byte) ratelimit.Key) namer {
+	return namer{redisend.NewHomes(func(tenant string) string {
+		switch {
+		case perSlot:
+			return prefix + ":"
+		case tenant == "":
+			return "{" + prefix + "}"
+		}
+		k := tag(append([]byte("slot\x00"), tenant...)).Bytes()
 		if k[0] == '}' { // would end the hash tag
 			k[0] = '|'
 		}
-		h.home = "{" + n.prefix + string(k[:1]) + "}"
-	}
-	at.Store(h)
-	return h.home
+		return "{" + prefix + string(k[:1]) + "}"
+	})}
 }
 
 // keyLen is the length of a key's own part: 72 bits of the tag, so that a whole key fits 16 bytes of Redis's memory. Tags
@@ -167,7 +149,7 @@ func (n *namer) keys(b *ratelimit.Batch, sc *redisend.Script) []any {
 	count := len(b.Buckets) + len(b.Sources)
 	args := sc.Append(make([]any, 0, 6+count), count)
 	var buf [1024]byte
-	home := n.home(b.Tenant)
+	home := n.homes.Of(b.Tenant)
 	all := buf[:0]
 	for i := range b.Buckets {
 		all = appendKey(append(all, home...), b.Buckets[i].Key)
@@ -191,7 +173,7 @@ func (n *namer) keys(b *ratelimit.Batch, sc *redisend.Script) []any {
 // key returns one key.
 func (n *namer) key(tenant string, k ratelimit.Key) string {
 	var buf [64]byte
-	return string(appendKey(append(buf[:0], n.home(tenant)...), k))
+	return string(appendKey(append(buf[:0], n.homes.Of(tenant)...), k))
 }
 
 func appendKey(b []byte, k ratelimit.Key) []byte {
@@ -201,7 +183,7 @@ func appendKey(b []byte, k ratelimit.Key) []byte {
 
 // probe is the key that probes write, in the slot of a tenant.
 func (n *namer) probe(tenant string) string {
-	return n.home(tenant) + "probe"
+	return n.homes.Of(tenant) + "probe"
 }
 
 var errReply = errors.New("ratelimitredis: Redis answered what no script of this version does")

@@ -49,7 +49,7 @@ func New(client Processor, key []byte, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("ratelimitredis: %w", err)
 	}
 	s := &Store{Tagger: tagger, o: o, send: send, seed: maphash.MakeSeed()}
-	s.name.prefix, s.name.perSlot, s.name.tag, s.name.seed = o.Prefix, o.PerKeySlots, tagger.Tag, s.seed
+	s.name = newNamer(o.Prefix, o.PerKeySlots, tagger.Tag)
 	if o.PerKeySlots {
 		u, ok := client.(redis.UniversalClient)
 		if !ok {
