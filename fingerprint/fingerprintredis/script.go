@@ -21,46 +21,61 @@ const (
 	mostValue = 16 << 10
 )
 
+// slack is how much longer than asked for a subject is kept, in milliseconds. Only its first visit within each slack of
+// Redis's clock moves its expiry.
+const slack = hour
+
 // newSee returns the script that writes a visit of the subjects KEYS. Their values stay below limit, in bytes; most is the
 // cap. ARGV[1] is, in one text since each argument costs time: 0 for Redis's time, or 1 and the time as it is stored;
-// then for each subject the place of how long it is kept, in milliseconds, among the other ARGV, the length of what is
-// added to it without the time (0: it is only looked at), and that. It answers with the values as they were before, and
-// the time. A value that is none of ours is as good as none.
+// then for each subject the place of its time to live, in milliseconds, among the other ARGV, the length of what is added
+// to it without the time (0: it is only looked at), and that. It answers with the values as they were before, and the
+// time. A value that is none of ours is as good as none.
+//
+// What is appended to takes up to twice its length, so only the shorter half of values is. A time that is given may stand
+// still, and moves the expiry each time.
 func newSee(limit, most int) *redisend.Script {
-	return redisend.NewScript(strings.NewReplacer("LIMIT", strconv.Itoa(limit), "CAP", strconv.Itoa(most), "PACK", packing).Replace(`
-local call,sub,byte=redis.call,string.sub,string.byte
-local values=call('MGET',unpack(KEYS))
-local text,p=ARGV[1],2
-local stamp,now
+	return redisend.NewScript(strings.NewReplacer(
+		"LIMIT", strconv.Itoa(limit), "HALF", strconv.Itoa(limit/2), "CAP", strconv.Itoa(most), "SLACK", strconv.Itoa(slack), "PACK", packing,
+	).Replace(`
+local call,byte,up,K,A=redis.call,string.byte,struct.unpack,KEYS,ARGV
+local values=call('MGET',unpack(K))
+local text,p=A[1],2
+local stamp,now,since
 if byte(text)==0 then
  local t=call('TIME')
- stamp=struct.pack('>I6',t[1]*1000+t[2]/1000)
+ local at=t[1]*1000+t[2]/1000
+ stamp,since=struct.pack('>I6',at),at-at%SLACK
 else
- stamp,p=sub(text,2,7),8
- now=struct.unpack('>I6',stamp)
+ stamp,p=string.sub(text,2,7),8
+ now=up('>I6',stamp)
 end
-for k=1,#KEYS do
- local s,keep,n=values[k],byte(text,p,p+1)
- keep=ARGV[keep]
- if s and (byte(s)~=1 or #s<14 or #s>16384 or now and struct.unpack('>I6',s,#s-5)+keep<=now) then
-  s=false
-  values[k]=false
- end
- p=p+2
- if n>0 then
-  local g=sub(text,p,p+n-1)
-  p=p+n
-  if not s then
-   s='\1'..stamp..g..stamp
-  elseif #s+n+6<=LIMIT then
-   s=s..g..stamp
-  else PACK
-   s=(pack(s,struct.unpack('>I6',stamp)-604800000,CAP) or '\1'..stamp)..g..stamp
+for k=1,#K do
+ local s,keep,g,last=values[k]
+ keep,g,p=up('BBc0',text,p)
+ if s then
+  if byte(s)==1 and #s>=14 and #s<=16384 then last=up('>I6',s,#s-5) end
+  if not last or now and last+A[keep]-SLACK<=now then
+   s=false
+   values[k]=false
   end
-  call('SET',KEYS[k],s,'PX',keep)
+ end
+ if g~='' then
+  local n=s and #s+#g+6
+  if n and since and last>=since and n<=HALF then
+   call('APPEND',K[k],g..stamp)
+  else
+   if not s then
+    s='\1'..stamp..g..stamp
+   elseif n<=LIMIT then
+    s=s..g..stamp
+   else PACK
+    s=(pack(s,up('>I6',stamp)-604800000,CAP) or '\1'..stamp)..g..stamp
+   end
+   call('SET',K[k],s,'PX',A[keep])
+  end
  end
 end
-values[#KEYS+1]=stamp
+values[#K+1]=stamp
 return values
 `))
 }
@@ -69,7 +84,7 @@ return values
 // stored, and what is taken out if it was last seen then, in the form in which it was added.
 func newUndo(most int) *redisend.Script {
 	return redisend.NewScript(strings.NewReplacer("CAP", strconv.Itoa(most), "PACK", packing).Replace(`
-local sub,byte=string.sub,string.byte
+local byte=string.byte
 PACK
 for k=1,#KEYS do
  local s,at,g=redis.call('MGET',KEYS[k])[1],struct.unpack('>I6',ARGV[2*k-1]),ARGV[2*k]
@@ -86,6 +101,7 @@ return 1
 // those of gone that were last seen at at. It returns nil for a value that is none of ours.
 const packing = `
 local function pack(s,old,cap,gone,at)
+ local sub=string.sub
  local latest={{},{},{},{},{}}
  local function members(s,p,f)
   local m=byte(s,p)

@@ -182,7 +182,7 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 	}
 	for i := range subjects {
 		var place byte
-		args, place = appendKeep(args, own, subjects[i].Keep.Milliseconds())
+		args, place = appendKeep(args, own, subjects[i].Keep.Milliseconds()+slack)
 		head := len(c.text)
 		c.text = appendGroup(append(c.text, place, 0), &subjects[i])
 		c.text[head+1] = byte(len(c.text) - head - 2)

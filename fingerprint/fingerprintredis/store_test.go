@@ -142,18 +142,23 @@ func TestEverythingExpiresAndStaysSmall(t *testing.T) {
 	require.LessOrEqual(t, most, int64(6500))
 }
 
-// TestLargestSubject fills every dimension with members of different times, which is the most a subject can take.
+// TestLargestSubject fills every dimension with members of different times, which is the most a subject can take, by a
+// time that is given and by Redis's.
 func TestLargestSubject(t *testing.T) {
-	for _, most := range []int{20, fingerprint.DefaultCap, fingerprint.MaxCap} {
+	for n := range 6 {
+		most, given := []int{20, fingerprint.DefaultCap, fingerprint.MaxCap}[n/2], n%2 == 0
 		client := redistest.Start(t, nil).Client(t, nil)
 		s := newStore(t, client, fingerprintredis.Options{Cap: most})
 		at := fingerprinttest.Start
 		var largest int64
 		for i := range 6 * most {
-			b := fingerprint.Batch{Tenant: "t", At: at.Add(time.Duration(i) * time.Second).UnixMilli(), Subjects: []fingerprint.Subject{{
+			b := fingerprint.Batch{Tenant: "t", Subjects: []fingerprint.Subject{{
 				Key: fingerprint.Key{1}, Keep: 30 * 24 * time.Hour, Dated: true, N: 1,
 				Sets: [fingerprint.MaxSets]fingerprint.Set{{Dim: fingerprint.Dim(i % fingerprint.MaxSets), Member: uint64(i + 1)}},
 			}}}
+			if given {
+				b.At = at.Add(time.Duration(i) * time.Second).UnixMilli()
+			}
 			require.NoError(t, s.See(t.Context(), &b))
 			keys, err := client.Keys(t.Context(), "*").Result()
 			require.NoError(t, err)
@@ -162,13 +167,50 @@ func TestLargestSubject(t *testing.T) {
 			require.NoError(t, err)
 			largest = max(largest, used)
 		}
-		t.Logf("cap %d: %d bytes", most, largest)
+		t.Logf("cap %d, time given %v: %d bytes", most, given, largest)
 		bound := int64(6500)
 		if most > fingerprint.DefaultCap {
 			bound = 8400
 		}
 		require.LessOrEqual(t, largest, bound)
 	}
+}
+
+// TestKept: whenever a subject was seen, it stays for as long as it is to be kept, and not much longer, though not every
+// visit moves its expiry.
+func TestKept(t *testing.T) {
+	server := redistest.Start(t, &redistest.Options{OwnClock: true})
+	client := server.Client(t, nil)
+	s := newStore(t, client, fingerprintredis.Options{})
+	keep := fingerprint.Windows[2]
+	at := time.Now()
+	full := at.Truncate(time.Hour).Add(time.Hour).Sub(at) // until the hour is full
+	moved := 0
+	var last time.Duration
+	for i, ahead := range []time.Duration{
+		0, 0, full + time.Minute, full + 20*time.Minute, full + 40*time.Minute, full + 70*time.Minute, full + 71*time.Minute,
+		full + 3*time.Hour, full + 20*time.Minute, full + 21*time.Minute, 100 * time.Hour,
+	} {
+		server.SetClock(t, ahead)
+		b := fingerprint.Batch{Tenant: "t", Subjects: []fingerprint.Subject{{
+			Key: fingerprint.Key{1}, Keep: keep, N: 1, Sets: [fingerprint.MaxSets]fingerprint.Set{{Dim: fingerprint.DimIPs, Member: uint64(i + 1)}},
+		}}}
+		require.NoError(t, s.See(t.Context(), &b))
+		require.EqualValues(t, i+1, b.Subjects[0].Sets[0].Counts[2])
+		keys, err := client.Keys(t.Context(), "*").Result()
+		require.NoError(t, err)
+		require.Len(t, keys, 1)
+		end, err := client.PExpireTime(t.Context(), keys[0]).Result()
+		require.NoError(t, err)
+		ttl := end - time.Duration(b.Subjects[0].At)*time.Millisecond
+		require.GreaterOrEqual(t, ttl, keep)
+		if end != last {
+			require.LessOrEqual(t, ttl, keep+time.Hour)
+			moved++
+		}
+		last = end
+	}
+	require.Less(t, moved, 9)
 }
 
 // TestUndo takes a visit back, and its keys keep their time to live.
