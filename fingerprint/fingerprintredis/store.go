@@ -65,6 +65,8 @@ func limit(most int) int { return bytesEach*fingerprint.MaxSets*most + 900 }
 type call struct {
 	names [fingerprint.MaxSubjects]string
 	text  []byte
+	whole string // text, as an argument
+	keeps []any  // times to live that were arguments before
 	args  []any
 	tally tally
 }
@@ -150,6 +152,9 @@ func (s *Store) See(ctx context.Context, b *fingerprint.Batch) error {
 	if at == 0 && s.o.InsecureNow != nil {
 		at = s.o.InsecureNow().UnixMilli()
 	}
+	if !s.o.Spread {
+		return s.see(ctx, at, b.Tenant, b.Subjects)
+	}
 	return s.each(b.Subjects, func(part []fingerprint.Subject) error { return s.see(ctx, at, b.Tenant, part) })
 }
 
@@ -182,13 +187,13 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 	}
 	for i := range subjects {
 		var place byte
-		args, place = appendKeep(args, own, subjects[i].Keep.Milliseconds()+slack)
+		args, place = c.appendKeep(args, own, subjects[i].Keep.Milliseconds()+slack)
 		head := len(c.text)
 		c.text = appendGroup(append(c.text, place, 0), &subjects[i])
 		c.text[head+1] = byte(len(c.text) - head - 2)
 	}
-	args[own] = string(c.text)
-	c.args = args
+	c.whole = string(c.text)
+	args[own], c.args = &c.whole, args
 	answer, err := s.send.Run(ctx, s.script, args)
 	if err != nil {
 		return fmt.Errorf("fingerprintredis: %w", err) // the call may still be in use
@@ -215,15 +220,25 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 	return nil
 }
 
-// appendKeep adds how long something is kept to the script's arguments, which begin at own, unless it is there, and
-// returns its place among them as Lua counts.
-func appendKeep(args []any, own int, ms int64) ([]any, byte) {
+// appendKeep adds a time to live to the script's arguments, which begin at own, unless it is there, and returns its place
+// among them as Lua counts.
+func (c *call) appendKeep(args []any, own int, ms int64) ([]any, byte) {
 	for i := own + 1; i < len(args); i++ {
 		if args[i] == ms {
 			return args, byte(i - own + 1)
 		}
 	}
-	return append(args, ms), byte(len(args) - own + 1)
+	place := byte(len(args) - own + 1)
+	for _, keep := range c.keeps {
+		if keep == ms {
+			return append(args, keep), place
+		}
+	}
+	args = append(args, ms)
+	if len(c.keeps) < 8 {
+		c.keeps = append(c.keeps, args[len(args)-1])
+	}
+	return args, place
 }
 
 // replace writes a subject anew whose value turned out to be none of ours.
