@@ -1,7 +1,6 @@
 package risk
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"go/token"
@@ -58,15 +57,6 @@ type catalog struct {
 	inline   int      // how many of the counting signals are Local; they come first
 	settlers []int
 }
-
-// The steps of an assessment.
-const (
-	stepLocal = iota
-	stepCounting
-	stepStored
-	stepRemote
-	stepCostly
-)
 
 // signalEntry is a registered signal. signal is nil for the engine's own.
 type signalEntry struct {
@@ -283,152 +273,3 @@ func (c *catalog) taken(full string) bool {
 }
 
 func isName(s string) bool { return len(s) <= mostName && token.IsIdentifier(s) }
-
-// numberProofs numbers all proofs that signals give: the well-known ones first, in the order people are asked for
-// them, then by name.
-func (c *catalog) numberProofs(described []describedSignal) error {
-	for _, d := range described {
-		for _, p := range d.desc.Proofs {
-			if p == "" || len(p) > mostName {
-				return fmt.Errorf("risk: signal %s: proof %q: want 1 to %d bytes", clip(d.desc.Name), clip(string(p)), mostName)
-			}
-			c.proofs = append(c.proofs, p)
-			if p == ProofVoice {
-				c.proofs = append(c.proofs, ProofPhone)
-			}
-		}
-	}
-	known := []Proof{ProofHuman, ProofPhone, ProofVoice, ProofEmail, ProofDevice, ProofPasskey}
-	rank := func(p Proof) int {
-		if i := slices.Index(known, p); i >= 0 {
-			return i
-		}
-		return len(known)
-	}
-	slices.SortFunc(c.proofs, func(a, b Proof) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(string(a), string(b)))
-	})
-	c.proofs = slices.Compact(c.proofs)
-	if len(c.proofs) > mostProofsInAll {
-		return fmt.Errorf("risk: %d different proofs, at most %d", len(c.proofs), mostProofsInAll)
-	}
-	return nil
-}
-
-// bit returns the bit of a known proof, or 0.
-func (c *catalog) bit(p Proof) proofSet {
-	if i := slices.Index(c.proofs, p); i >= 0 {
-		return 1 << i
-	}
-	return 0
-}
-
-func (c *catalog) bits(proofs []Proof) (set proofSet) {
-	for _, p := range proofs {
-		set |= c.bit(p)
-	}
-	return set
-}
-
-// withVoice adds the phone proof to a set with the voice proof.
-func (c *catalog) withVoice(set proofSet) proofSet {
-	if voice := c.bit(ProofVoice); voice != 0 && set&voice != 0 {
-		set |= c.bit(ProofPhone)
-	}
-	return set
-}
-
-// list returns the proofs of a set, in the catalog's order.
-func (c *catalog) list(set proofSet) []Proof {
-	if set == 0 {
-		return nil
-	}
-	out := make([]Proof, 0, set.count())
-	for i, p := range c.proofs {
-		if set.has(i) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-func stepOf(d *Description) int {
-	switch {
-	case d.Counts:
-		return stepCounting
-	case d.Cost == Local:
-		return stepLocal
-	case d.Cost == Stored:
-		return stepStored
-	case d.Cost == Remote:
-		return stepRemote
-	}
-	return stepCostly
-}
-
-// The default timeouts of one Evaluate.
-const (
-	timeoutStored = 50 * time.Millisecond
-	timeoutRemote = 400 * time.Millisecond
-	timeoutCostly = 600 * time.Millisecond
-)
-
-func timeoutOf(d *Description) time.Duration {
-	switch {
-	case d.Timeout > 0:
-		return d.Timeout
-	case d.Cost == Remote:
-		return timeoutRemote
-	case d.Cost == Costly:
-		return timeoutCostly
-	}
-	return timeoutStored
-}
-
-// resolveNeeds checks that needed facts come from an earlier step.
-func (c *catalog) resolveNeeds() error {
-	for i := range c.signals {
-		e := &c.signals[i]
-		for _, need := range e.desc.Needs {
-			f, ok := c.factIndex[need]
-			if !ok {
-				continue // the signal that would give it is not registered: the fact is absent
-			}
-			if from := &c.signals[c.facts[f].signal]; from.step >= e.step {
-				return fmt.Errorf("risk: signal %s needs %s, which signal %s gives no earlier", e.desc.Name, need, from.desc.Name)
-			}
-			e.needs = append(e.needs, f)
-		}
-	}
-	return nil
-}
-
-// order sorts the signals into steps. Within a step the order is by name, so that registration order never shows.
-func (c *catalog) order() {
-	for i := range c.signals {
-		if e := &c.signals[i]; e.signal != nil {
-			c.steps[e.step] = append(c.steps[e.step], i)
-			if e.settler != nil {
-				c.settlers = append(c.settlers, i)
-			}
-		}
-	}
-	byName := func(a, b int) int { return strings.Compare(c.signals[a].desc.Name, c.signals[b].desc.Name) }
-	for s := range c.steps {
-		slices.SortFunc(c.steps[s], byName)
-	}
-	slices.SortStableFunc(c.steps[stepCounting], func(a, b int) int {
-		return inlineRank(&c.signals[a]) - inlineRank(&c.signals[b])
-	})
-	for _, i := range c.steps[stepCounting] {
-		c.inline += 1 - inlineRank(&c.signals[i])
-	}
-	slices.SortFunc(c.settlers, byName)
-}
-
-func inlineRank(e *signalEntry) int {
-	if e.desc.Cost == Local {
-		return 0
-	}
-	return 1
-}

@@ -1,14 +1,5 @@
 package risk
 
-import "math/bits"
-
-// proofSet is a set of proofs, by their index in the catalog.
-type proofSet uint64
-
-func (s proofSet) has(i int) bool { return s&(1<<i) != 0 }
-
-func (s proofSet) count() int { return bits.OnesCount64(uint64(s)) }
-
 // levelRule is a level ready for judging.
 type levelRule struct {
 	name      string
