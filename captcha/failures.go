@@ -7,6 +7,16 @@ import (
 	"time"
 )
 
+// Failures counts refused answers by visitor, for use without the engine: under it, rate limiting charges offences when
+// an assessment is settled, and ChallengeRequest.Failures is filled. It must be safe for concurrent use. Errors are taken
+// as a count of 0.
+type Failures interface {
+	// Add notes a refused answer of a visitor, named by a keyed tag.
+	Add(ctx context.Context, visitor string, why Reason) error
+	// Count is how many there were lately.
+	Count(ctx context.Context, visitor string) (int, error)
+}
+
 // MemoryFailures is a Failures in memory, for one instance without the engine. Build it with NewMemoryFailures. It is
 // safe for concurrent use.
 type MemoryFailures struct {

@@ -159,7 +159,9 @@ func (s *server) signUp(w http.ResponseWriter, r *http.Request) {
 			p.attach(sent, attempt)
 		}
 	}
-	verdict := s.engine.Assess(r.Context(), attempt)
+	ctx, limits := ratelimit.Watch(r.Context())
+	verdict := s.engine.Assess(ctx, attempt)
+	limits.Header(w.Header())
 	pending := verdict.Action == risk.Review
 	if !verdict.Allowed() && !pending {
 		s.guard.Answer(w, r, verdict)

@@ -43,6 +43,10 @@ func TestBurstIsChallengedAndGetsIn(t *testing.T) {
 	require.Contains(t, w.last(t), "ratelimit.soft +20 (ratelimit)")
 	require.Contains(t, w.last(t), "assessment.require=[human]")
 
+	require.Contains(t, r.header.Get("RateLimit"), ";r=", "the visitor's own limits are announced")
+	require.NotEmpty(t, r.header.Get("RateLimit-Policy"))
+	require.NotContains(t, r.header.Get("RateLimit-Policy"), "email", "nobody else's")
+
 	token := v.solve(r)
 	v.continues(r.Flow)
 	in := v.signUp(person(5), "captcha", token)
