@@ -14,7 +14,8 @@
 //
 // On a *redis.Client that keeps deadlines, scripts of concurrent calls share trips: up to four are on their way at once,
 // and what comes meanwhile waits for one of them to end and then goes together. Each call has its own answer and its own
-// deadline; who gives up while he waits is never sent. Hooks of the client see such a trip as a pipeline that belongs to no
+// deadline; who gives up while he waits is never sent; and where trips take more than a quarter of the timeout nobody waits
+// for another's. Hooks of the client see such a trip as a pipeline that belongs to no
 // caller's context.
 //
 // # Security considerations

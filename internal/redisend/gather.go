@@ -16,13 +16,15 @@ const (
 	maxShare = 32
 )
 
-// gatherer sends scripts of concurrent calls together.
+// gatherer sends scripts of concurrent calls together, unless trips take long: who waits for one and then makes another
+// must be back in time.
 type gatherer struct {
 	send *Sender
 	to   *redis.Client
 
 	mu    sync.Mutex // guards what follows
 	trips int
+	long  bool // the last trip took more than a quarter of the timeout
 	queue []*passenger
 }
 
@@ -35,10 +37,10 @@ type passenger struct {
 
 func (g *gatherer) run(ctx context.Context, sc *Script, args []any) (any, error) {
 	g.mu.Lock()
-	if g.trips < maxTrips {
+	if g.trips < maxTrips || g.long {
 		g.trips++
 		g.mu.Unlock()
-		defer g.next()
+		defer g.next(time.Now())
 		return g.send.send(ctx, sc, args)
 	}
 	p := &passenger{ctx: ctx, call: Call{Script: sc, Args: args}, done: make(chan struct{})}
@@ -54,9 +56,14 @@ func (g *gatherer) run(ctx context.Context, sc *Script, args []any) (any, error)
 }
 
 // next follows a trip: those who wait go on another.
-func (g *gatherer) next() {
+func (g *gatherer) next(begun time.Time) {
+	long := time.Since(begun) > g.send.o.Timeout/4
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.long = long; g.trips > maxTrips {
+		g.trips--
+		return
+	}
 	var share []*passenger
 	for i, p := range g.queue {
 		if p.ctx.Err() == nil {
@@ -77,14 +84,15 @@ func (g *gatherer) next() {
 
 // trip sends what several callers wait for. It has its own deadline: whose own comes earlier does not wait for the end.
 func (g *gatherer) trip(share []*passenger) {
-	ctx := g.send.timers.Detached(context.Background(), time.Now().Add(g.send.o.Timeout))
+	begun := time.Now()
+	ctx := g.send.timers.Detached(context.Background(), begun.Add(g.send.o.Timeout))
 	defer ctx.Close()
 	calls := make([]Call, len(share))
 	for i, p := range share {
 		calls[i] = p.call
 	}
 	calls = g.send.exec(ctx, g.to, calls)
-	g.next()
+	g.next(begun)
 	for i, p := range share {
 		p.call = calls[i]
 		close(p.done)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,57 @@ func TestGatherLeftBehind(t *testing.T) {
 		require.EqualValues(t, 0, server.Do(t, "EXISTS", "deadline", "cancelled"))
 		server.Flush(t)
 	}
+}
+
+// lateConn answers late, as from far away.
+type lateConn struct {
+	net.Conn
+	late *atomic.Int64
+}
+
+func (c lateConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	time.Sleep(time.Duration(c.late.Load()))
+	return n, err
+}
+
+// TestGatherFar: where trips take long nobody waits for another's, which would make two of them.
+func TestGatherFar(t *testing.T) {
+	server := redistest.Start(t, nil)
+	var late atomic.Int64
+	const callers = 32
+	client := server.Client(t, func(o *redis.Options) {
+		o.PoolSize = callers
+		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return lateConn{conn, &late}, err
+		}
+	})
+	s := sender(t, client, redisend.Options{Timeout: 1500 * time.Millisecond})
+	_, err := incr(t.Context(), s, "k")
+	require.NoError(t, err)
+	crowd(callers, func(int) { client.BLPop(t.Context(), time.Second, "nothing") }) // every caller's connection is open
+	require.EqualValues(t, callers, client.PoolStats().IdleConns)
+	late.Store(int64(900 * time.Millisecond))
+	var failed atomic.Int64
+	for _, n := range []int{1, callers} {
+		crowd(n, func(int) {
+			if _, err := incr(t.Context(), s, "k"); err != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	require.Zero(t, failed.Load())
+	late.Store(0)
+	for range 2 {
+		crowd(callers, func(int) {
+			if _, err := incr(t.Context(), s, "k"); err != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	require.Zero(t, failed.Load())
+	require.Equal(t, fmt.Sprint(2+3*callers), server.Do(t, "GET", "k"))
 }
 
 // TestGatherDown: a server that dies under load fails every call in time, and serves again when it is back.
