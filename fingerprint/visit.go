@@ -235,3 +235,18 @@ func (s *Seen) counts(d Dim) *Counts {
 	}
 	return &s.Attempts
 }
+
+// cleanID brings a business identifier to one form: upper case, letters and digits only.
+func cleanID(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= '0' && r <= '9', r >= 'A' && r <= 'Z':
+			return r
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r < 0x80:
+			return -1
+		}
+		return r
+	}, s)
+}

@@ -4,14 +4,26 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha1" // names of keys are SHA-1 (RFC 5280 section 4.2.1.2)
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"time"
+)
+
+var (
+	oidAAGUID  = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 45724, 1, 1, 4}
+	oidSAN     = asn1.ObjectIdentifier{2, 5, 29, 17}
+	oidAIK     = asn1.ObjectIdentifier{2, 23, 133, 8, 3}
+	oidTPMMake = asn1.ObjectIdentifier{2, 23, 133, 2, 1}
+	oidTPMType = asn1.ObjectIdentifier{2, 23, 133, 2, 2}
+	oidTPMVer  = asn1.ObjectIdentifier{2, 23, 133, 2, 3}
 )
 
 // FIDO is a virtual FIDO Alliance: it signs metadata BLOBs for models of authenticators. It is safe for concurrent use.
@@ -216,4 +228,33 @@ func (m *FIDOModel) U2FBatch(now time.Time) CA { return m.batch(now, nil) }
 // addU2F takes the batch certificate of a U2F key and notes its key in the metadata.
 func (m *FIDOModel) addU2F(batch CA) {
 	m.KeyIDs = append(m.KeyIDs, hex.EncodeToString(batch.Cert.SubjectKeyId))
+}
+
+// AIK makes the certificate of a TPM's attestation key: WebAuthn section 8.3.1. maker is the vendor's id of the TCG
+// registry.
+func (m *FIDOModel) AIK(now time.Time, maker string) CA {
+	key := newKey(elliptic.P256())
+	name := pkix.RDNSequence{
+		{{Type: oidTPMMake, Value: maker}}, {{Type: oidTPMType, Value: "Virtual TPM"}}, {{Type: oidTPMVer, Value: "id:13"}},
+	}
+	der := DER(name)
+	cert := Sign(&m.CA, &key.PublicKey, &x509.Certificate{
+		NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(365 * 24 * time.Hour), BasicConstraintsValid: true,
+		UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidAIK},
+		ExtraExtensions:    []pkix.Extension{{Id: oidSAN, Critical: true, Value: Sequence(wrap(asn1.ClassContextSpecific, 4, der))}},
+	})
+	return CA{cert, key}
+}
+
+func fidoKeyID(pub *ecdsa.PublicKey) []byte {
+	point, err := pub.Bytes()
+	must(err)
+	sum := sha1.Sum(point)
+	return sum[:]
+}
+
+func fidoSerial() *big.Int {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	must(err)
+	return n
 }

@@ -163,4 +163,8 @@ func flags(set, clear byte) *attesttest.FIDOForge {
 	}}
 }
 
+func answer(f func(map[string]any)) *attesttest.FIDOForge {
+	return &attesttest.FIDOForge{Response: f}
+}
+
 var errDown = errors.New("down")

@@ -72,3 +72,12 @@ func single(t testing.TB, args ...string) (*redistest.Server, *redis.Client) {
 }
 
 func mustAddr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// debtUnits looks at a bucket.
+func debtUnits(t *testing.T, s *ratelimitredis.Store, c ratelimit.Bucket) float64 {
+	t.Helper()
+	c.Cost = 0
+	b := &ratelimit.Batch{DryRun: true, Buckets: []ratelimit.Bucket{c}}
+	require.NoError(t, s.Decide(t.Context(), b))
+	return float64(b.Buckets[0].Debt) / float64(c.Interval)
+}

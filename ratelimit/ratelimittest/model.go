@@ -1,7 +1,12 @@
 package ratelimittest
 
 import (
+	"context"
+	"fmt"
 	"math/big"
+	mrand "math/rand/v2"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/vestibule-go/vestibule/ratelimit"
 )
@@ -93,5 +98,56 @@ func (m model) adjust(b *ratelimit.Batch, now int64) {
 			continue
 		}
 		m.set(c, now, debt.Add(debt, unit), most)
+	}
+}
+
+// model holds random batches, with time moving both ways and limits changing, against big integers.
+func (s *suite) model() {
+	r := mrand.New(mrand.NewPCG(20, 26))
+	m := model{}
+	keys := make([]ratelimit.Key, 6)
+	for i := range keys {
+		keys[i] = s.key(fmt.Sprint(i))
+	}
+	intervals := []int64{1, 7, 999_983, second, minute, 365 * 24 * 60 * minute / 3}
+	for step := range 2000 {
+		switch r.IntN(10) {
+		case 0:
+			s.now -= r.Int64N(10 * minute)
+		case 1:
+			s.now += r.Int64N(1000 * minute)
+		default:
+			s.now += r.Int64N(10 * second)
+		}
+		b := ratelimit.Batch{At: s.now, Challenged: r.IntN(4) == 0, DryRun: r.IntN(8) == 0}
+		adjust := r.IntN(6) == 0
+		for _, i := range r.Perm(len(keys))[:1+r.IntN(len(keys))] {
+			c := ratelimit.Bucket{Key: keys[i], Interval: intervals[i], Burst: 1 + r.Int64N(6)}
+			if r.IntN(3) == 0 {
+				c.Interval = 1 + r.Int64N(2*c.Interval)
+			}
+			c.Cost = r.Int64N(min(c.Burst, 3) + 1)
+			if adjust {
+				c.Cost = 1 + r.Int64N(c.Burst)
+				if r.IntN(2) == 0 {
+					c.Cost = -c.Cost
+				}
+			}
+			c.Soft, c.Hold, c.ChargeDenied = r.IntN(2) == 0, r.IntN(5) == 0, r.IntN(4) == 0
+			b.Buckets = append(b.Buckets, c)
+		}
+		if adjust {
+			m.adjust(&b, s.now)
+			require.NoError(s, s.store.Adjust(context.Background(), &b))
+			continue
+		}
+		want := m.decide(&b, s.now)
+		require.NoError(s, s.store.Decide(context.Background(), &b))
+		require.Equal(s, want.level, b.Level, "step %d", step)
+		require.Equal(s, want.charged, b.Charged, "step %d", step)
+		for i := range b.Buckets {
+			require.Equal(s, want.exceeded[i], b.Buckets[i].Exceeded, "step %d, bucket %d", step, i)
+			require.Equal(s, want.debt[i], b.Buckets[i].Debt, "step %d, bucket %d", step, i)
+		}
 	}
 }
