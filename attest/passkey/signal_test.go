@@ -25,6 +25,9 @@ func newSignal(t testing.TB, r *rig, o *passkey.SignalOptions) *passkey.Signal {
 		o = &passkey.SignalOptions{}
 	}
 	o.Now = r.clock
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute // a busy machine is no fault
+	}
 	s, err := passkey.NewSignal(r.v, o)
 	require.NoError(t, err)
 	return s

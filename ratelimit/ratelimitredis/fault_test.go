@@ -93,8 +93,8 @@ func faults() []fault {
 			return func() { s.Do(t, "ACL", "SETUSER", "default", "+@all") }
 		}},
 		{name: "loading", cause: "LOADING", begin: func(t *testing.T, s *redistest.Server) func() {
-			s.Do(t, "DEBUG", "POPULATE", "20000")
-			s.Do(t, "CONFIG", "SET", "key-load-delay", "1000", "loading-process-events-interval-bytes", "1024")
+			s.Do(t, "DEBUG", "POPULATE", "50000")
+			s.Do(t, "CONFIG", "SET", "key-load-delay", "200", "loading-process-events-interval-bytes", "1024")
 			other := s.Client(t, func(o *redis.Options) { o.MaxRetries, o.ReadTimeout = -1, time.Minute })
 			done := make(chan error, 1)
 			go func() { done <- other.Do(context.Background(), "DEBUG", "RELOAD").Err() }()

@@ -23,10 +23,10 @@ func TestNotSentTwice(t *testing.T) {
 		t.Run(fmt.Sprintf("PerKeySlots %v", perKey), func(t *testing.T) {
 			server := redistest.Start(t, nil)
 			client := server.Client(t, func(o *redis.Options) {
-				o.ContextTimeoutEnabled, o.ReadTimeout, o.MinIdleConns = false, 100*time.Millisecond, 8
+				o.ContextTimeoutEnabled, o.ReadTimeout, o.MinIdleConns = false, 400*time.Millisecond, 8
 			})
-			store := newStore(t, client, &ratelimitredis.Options{Timeout: 700 * time.Millisecond, PerKeySlots: perKey})
-			c := bucket(store, "a", 1000)
+			store := newStore(t, client, &ratelimitredis.Options{Timeout: 2 * time.Second, PerKeySlots: perKey})
+			c := bucket(store, "a", 10) // a unit is regained in six minutes
 			well(t, store, c)
 			require.Eventually(t, func() bool { return client.PoolStats().IdleConns >= 8 }, 20*time.Second, 10*time.Millisecond)
 			server.Pause(t)
