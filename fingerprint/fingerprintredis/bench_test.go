@@ -1,6 +1,7 @@
 package fingerprintredis_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -51,19 +52,38 @@ func check(b *testing.B, err error) {
 	}
 }
 
-// BenchmarkSightings is a visit of a known device from a new network for a new account. The floor is one INCR. x/bare
-// is the same visit beside a script that makes the same calls of Redis on as many keys, with nothing of its own to do:
-// what a visit in one script cannot cost less than. bare/floor is that script beside the INCR.
+// keeper keeps the batches on their way to a store, which does not get them.
+type keeper struct {
+	fingerprint.Store
+	batches []fingerprint.Batch
+}
+
+func (k *keeper) See(_ context.Context, b *fingerprint.Batch) error {
+	k.batches = append(k.batches, *b)
+	k.batches[len(k.batches)-1].Subjects = slices.Clone(b.Subjects)
+	return nil
+}
+
+// BenchmarkSightings is a visit of a known device from a new network for a new account: x/floor from what the visit shows,
+// store/floor from its keyed hashes on. The floor is one INCR. bare/floor is a script that makes the same calls of Redis on
+// as many keys, with nothing of its own to do: what a visit in one script cannot cost less than.
 func BenchmarkSightings(b *testing.B) {
 	client := redistest.Start(b, nil).Client(b, nil)
-	s := newSightings(b, newStore(b, client, fingerprintredis.Options{}))
+	store := newStore(b, client, fingerprintredis.Options{})
+	s := newSightings(b, store)
 	ctx := b.Context()
-	visits := make([]fingerprint.Visit, 1<<16)
+	visits := make([]fingerprint.Visit, 1<<14)
 	for n := range visits {
 		visits[n] = fingerprint.Visit{
 			Tenant: "t", Attempt: fmt.Sprint("attempt", n), IP: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}),
 			Device: fmt.Sprint("device", n%4096), Email: fmt.Sprint(n, "@example.com"),
 		}
+	}
+	keep := &keeper{Store: store}
+	batched := newSightings(b, keep)
+	for n := range visits {
+		_, err := batched.See(ctx, visits[n])
+		check(b, err)
 	}
 	bare := redis.NewScript(`
 local v=redis.call('MGET',unpack(KEYS))
@@ -79,12 +99,13 @@ return v`)
 		}
 	}
 	value := make([]byte, 40)
-	alternate(b, "/floor", []string{"x", "bare"},
+	alternate(b, "/floor", []string{"x", "store", "bare"},
 		func(int) { check(b, client.Incr(ctx, "floor").Err()) },
 		func(n int) {
 			_, err := s.See(ctx, visits[n%len(visits)])
 			check(b, err)
 		},
+		func(n int) { check(b, store.See(ctx, &keep.batches[n%len(keep.batches)])) },
 		func(n int) {
 			check(b, client.EvalSha(ctx, bare.Hash(), names[n%len(names)], value, "604800000").Err())
 		},
