@@ -91,10 +91,12 @@ func (g *gatherer) trip(share []*passenger) {
 	for i, p := range share {
 		calls[i] = p.call
 	}
-	calls = g.send.exec(ctx, g.to, calls)
+	err := safely(func() { calls = g.send.exec(ctx, g.to, calls) })
 	g.next(begun)
 	for i, p := range share {
-		p.call = calls[i]
+		if p.call = calls[i]; err != nil {
+			p.call.Reply, p.call.Err = nil, err
+		}
 		close(p.done)
 	}
 }

@@ -155,6 +155,69 @@ func TestGatherLeftBehind(t *testing.T) {
 	}
 }
 
+// panicHook panics while it is told to.
+type panicHook struct{ on atomic.Bool }
+
+func (h *panicHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *panicHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if h.on.Load() {
+			panic("hook")
+		}
+		return err
+	}
+}
+
+func (h *panicHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if h.on.Load() {
+			panic("hook")
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// TestPanic: a hook that panics does so in its caller, and where that is a goroutine of the sender's it is an error. Either
+// way calls go on afterwards.
+func TestPanic(t *testing.T) {
+	server := redistest.Start(t, nil)
+	for _, own := range []bool{true, false} {
+		client := server.Client(t, func(o *redis.Options) { o.ContextTimeoutEnabled = own })
+		hook := &panicHook{}
+		client.AddHook(hook)
+		s := sender(t, client, redisend.Options{})
+		_, err := incr(t.Context(), s, "k")
+		require.NoError(t, err)
+		hook.on.Store(true)
+		var panics, failed, wrong atomic.Int64
+		crowd(64, func(int) {
+			defer func() {
+				if recover() != nil {
+					panics.Add(1)
+				}
+			}()
+			if _, err := incr(t.Context(), s, "k"); errors.Is(err, redisend.ErrPanic) {
+				failed.Add(1)
+			} else {
+				wrong.Add(1)
+			}
+		})
+		require.Zero(t, wrong.Load())
+		require.EqualValues(t, 64, panics.Load()+failed.Load())
+		require.Equal(t, own, panics.Load() > 0)
+		require.Positive(t, failed.Load())
+		hook.on.Store(false)
+		crowd(64, func(int) {
+			if _, err := incr(t.Context(), s, "k"); err != nil {
+				wrong.Add(1)
+			}
+		})
+		require.Zero(t, wrong.Load())
+	}
+}
+
 // lateConn answers late, as from far away.
 type lateConn struct {
 	net.Conn

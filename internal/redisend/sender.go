@@ -19,6 +19,9 @@ type Processor interface {
 // ErrBusy says that Options.MaxPending calls wait already. Nothing was sent.
 var ErrBusy = errors.New("too many calls are waiting for Redis")
 
+// ErrPanic says that the client, or a hook of it, panicked on a goroutine of the sender's.
+var ErrPanic = errors.New("the Redis client or a hook of it panicked")
+
 // Options of a sender.
 type Options struct {
 	// Timeout bounds each call, waiting for a connection included. An earlier deadline of the call's context counts.
@@ -127,8 +130,11 @@ func bounded[T any](ctx context.Context, slots chan struct{}, f func() (T, error
 	done := make(chan reply, 1)
 	go func() {
 		defer func() { <-slots }()
-		v, err := f()
-		done <- reply{v, err}
+		var r reply
+		if err := safely(func() { r.v, r.err = f() }); err != nil {
+			r.err = err
+		}
+		done <- r
 	}()
 	select {
 	case r := <-done:
@@ -136,6 +142,17 @@ func bounded[T any](ctx context.Context, slots chan struct{}, f func() (T, error
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
+}
+
+// safely calls f where nobody else could recover from its panic.
+func safely(f func()) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = ErrPanic
+		}
+	}()
+	f()
+	return nil
 }
 
 // once keeps go-redis from sending a command again when its answer does not come: it may have been carried out. A
