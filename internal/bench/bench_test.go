@@ -121,13 +121,19 @@ func quantile(list []time.Duration, q float64) float64 {
 	return float64(list[min(int(float64(len(list))*q), len(list)-1)]) / 1e3
 }
 
-// measure gives every contender its turns.
+// measure gives every contender its turns, once it has seen every visitor: else the first rounds would write what the
+// later ones find.
 func measure(tb testing.TB, list []contender) []*result {
 	results := make([]*result, len(list))
 	starts := make([]int, len(list))
 	var ignored turn
 	for i := range list {
 		results[i] = &result{contender: list[i]}
+		for n := range visitors {
+			if _, err := list[i].run(context.Background(), n); err != nil {
+				tb.Fatalf("%s: %v", list[i].name, err)
+			}
+		}
 		many(tb, &list[i], allTurn/3, &starts[i], &ignored)
 	}
 	for range rounds {
