@@ -21,6 +21,7 @@
 // # Security considerations
 //
 // Redis holds keyed hashes and times only; who has the ring's key can test guesses against them, so keep it apart from
-// Redis. A call has its own deadline and is never sent again: after a timeout a visit may or may not have been counted,
-// which the signal reports as an error. Redis's clock counts, not those of the processes.
+// Redis. A call has its own deadline, does not end with its context's cancellation and is never sent again: after a
+// timeout a visit may or may not have been counted, which the signal reports as an error. Redis's clock counts, not those
+// of the processes.
 package fingerprintredis

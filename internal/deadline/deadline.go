@@ -83,11 +83,17 @@ func (c *Context) Err() error {
 		return c.parent.Err()
 	}
 	c.mu.Lock()
-	timed := c.timed
+	done, timed := c.done, c.timed
 	c.mu.Unlock()
-	switch {
-	case timed != nil:
+	if timed != nil {
 		return timed.Err()
+	}
+	select {
+	case <-done: // also where a deadline by the wall clock has moved away since
+		return context.DeadlineExceeded
+	default:
+	}
+	switch {
 	case !c.detached && c.parent.Err() != nil:
 		return c.parent.Err()
 	case !time.Now().Before(c.end):

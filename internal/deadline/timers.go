@@ -12,7 +12,7 @@ const Grain = 4 * time.Millisecond
 // most start none. The zero value is ready, and safe for concurrent use.
 type Timers struct {
 	mu    sync.Mutex // guards what follows
-	start time.Time  // the end that is counted from
+	start time.Time  // of counting
 	spoke map[int64]chan struct{}
 }
 
