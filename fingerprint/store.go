@@ -75,6 +75,10 @@ type Subject struct {
 	// Dated asks for First and Last: when it was seen before this visit; 0: never, or too long ago.
 	Dated       bool
 	First, Last int64
+	// Kin marks the subjects of a batch that are one thing under different keys: together they answer when it was seen.
+	// A store may take over into one that is written when others were first seen, and need not look at those without
+	// sets while all that are written are known.
+	Kin bool
 }
 
 // Set is what a subject was seen with, of one kind.

@@ -117,7 +117,7 @@ func (b *visitBatch) add(s *Sightings, r role, i *ident, sets ...with) {
 		b.batch.Subjects = b.batch.Subjects[:n+1]
 		sub := &b.batch.Subjects[n]
 		sub.Key, sub.Keep, sub.Dated, sub.N = i.sums[plane], keep, dated, len(sets)
-		sub.First, sub.Last = 0, 0
+		sub.First, sub.Last, sub.Kin = 0, 0, r == roleDevice || r == roleDeviceBefore
 		for j := range sets {
 			sub.Sets[j] = Set{Dim: sets[j].dim, Member: sets[j].what.member(plane)}
 		}

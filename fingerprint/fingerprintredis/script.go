@@ -25,48 +25,68 @@ const (
 // Redis's clock moves its expiry.
 const slack = hour
 
+// How a script comes to the time.
+const (
+	timeAsked = iota // of Redis's clock
+	timeGiven        // by the caller: it may stand still, and moves each expiry
+	timeKnown        // of Redis's clock, asked a moment ago
+)
+
+// isKin is added to the place of a time to live.
+const isKin = 128
+
 // newSee returns the script that writes a visit of the subjects KEYS. Their values stay below limit, in bytes; most is the
-// cap. ARGV[1] is, in one text since each argument costs time: 0 for Redis's time, or 1 and the time as it is stored;
-// then for each subject the place of its time to live, in milliseconds, among the other ARGV, the length of what is added
-// to it without the time (0: it is only looked at), and that. It answers with the values as they were before, and the
-// time. A value that is none of ours is as good as none.
+// cap. ARGV[1] is, in one text since each argument costs time: how to come to the time; the time, as it is stored, and the
+// beginning of its slack, if they are not asked for; how many of the last subjects are kin that is only looked at; then
+// for each subject the place of its time to live, in milliseconds, among the other ARGV, with isKin; the length of what is
+// added to it without the time (0: it is only looked at), and that. It answers with the values as they were before and,
+// where it has asked for it, the time. A value that is none of ours is as good as none, or else the process that reads it
+// says so.
 //
-// What is appended to takes up to twice its length, so only the shorter half of values is. A time that is given may stand
-// still, and moves the expiry each time.
+// Kin that is written takes over when others of it were first seen. So kin that is only looked at need not be, unless one
+// that is written is new. What is appended to takes up to twice its length, so only the shorter half of values is.
 func newSee(limit, most int) *redisend.Script {
 	return redisend.NewScript(strings.NewReplacer(
-		"LIMIT", strconv.Itoa(limit), "HALF", strconv.Itoa(limit/2), "CAP", strconv.Itoa(most), "SLACK", strconv.Itoa(slack), "PACK", packing,
+		"LIMIT", strconv.Itoa(limit), "HALF", strconv.Itoa(limit/2), "CAP", strconv.Itoa(most), "SLACK", strconv.Itoa(slack),
+		"GONE", "#s<14 or #s>16384 or given and up('>I6',s,#s-5)+A[keep]-"+strconv.Itoa(slack)+"<=up('>I6',stamp)", "KIN", strconv.Itoa(isKin), "ASKED", strconv.Itoa(timeAsked), "GIVEN", strconv.Itoa(timeGiven), "PACK", packing,
 	).Replace(`
-local call,byte,up,K,A=redis.call,string.byte,struct.unpack,KEYS,ARGV
-local values=call('MGET',unpack(K))
-local text,p=A[1],2
-local stamp,now,since
-if byte(text)==0 then
+local call,up,K,A=redis.call,struct.unpack,KEYS,ARGV
+local text=A[1]
+local how,stamp,since,m,p=up('>Bc6I6B',text)
+m=#K-m
+local values=call('MGET',unpack(K,1,m))
+local given,odd,first=how==GIVEN
+if how==ASKED then
  local t=call('TIME')
  local at=t[1]*1000+t[2]/1000
  stamp,since=struct.pack('>I6',at),at-at%SLACK
-else
- stamp,p=string.sub(text,2,7),8
- now=up('>I6',stamp)
+ for k=m+1,#K do values[k]=false end
+ values[#K+1]=stamp
 end
-for k=1,#K do
- local s,keep,g,last=values[k]
+local start=p
+for k=1,m do
+ local s,keep,g=values[k]
  keep,g,p=up('BBc0',text,p)
- if s then
-  if byte(s)==1 and #s>=14 and #s<=16384 then last=up('>I6',s,#s-5) end
-  if not last or now and last+A[keep]-SLACK<=now then
-   s=false
-   values[k]=false
-  end
+ local kin=keep>=KIN
+ if kin then keep=keep-KIN end
+ if s and (GONE) then
+  s=false
+  values[k]=false
+ elseif s and given and up('>I6',s,2)>up('>I6',stamp) then
+  s='\1'..stamp..string.sub(s,8)
+ end
+ if kin then
+  local f=s and up('>I6',s,2)
+  odd=odd or not f or first and first~=f
+  first=f
  end
  if g~='' then
-  local n=s and #s+#g+6
-  if n and since and last>=since and n<=HALF then
+  if s and not given and #s+#g<=HALF-6 and up('>I6',s,#s-5)>=since then
    call('APPEND',K[k],g..stamp)
   else
    if not s then
     s='\1'..stamp..g..stamp
-   elseif n<=LIMIT then
+   elseif #s+#g<=LIMIT-6 then
     s=s..g..stamp
    else PACK
     s=(pack(s,up('>I6',stamp)-604800000,CAP) or '\1'..stamp)..g..stamp
@@ -75,7 +95,29 @@ for k=1,#K do
   end
  end
 end
-values[#K+1]=stamp
+if odd then
+ if m<#K then
+  local more=call('MGET',unpack(K,m+1))
+  for k=m+1,#K do values[k]=more[k-m] end
+ end
+ local now,of=up('>I6',stamp),{}
+ first,p=now,start
+ for k=1,#K do
+  local s,keep,g=values[k]
+  keep,g,p=up('BBc0',text,p)
+  keep=keep-KIN
+  if keep>=0 then
+   local f=now
+   if s and (GONE) then values[k]=false
+   elseif s and string.byte(s)==1 then f=math.min(now,(up('>I6',s,2))) end
+   if g~='' then of[k]=f end
+   first=math.min(first,f)
+  end
+ end
+ for k,f in pairs(of) do
+  if f>first then call('SETRANGE',K[k],1,struct.pack('>I6',first)) end
+ end
+end
 return values
 `))
 }
@@ -84,11 +126,10 @@ return values
 // stored, and what is taken out if it was last seen then, in the form in which it was added.
 func newUndo(most int) *redisend.Script {
 	return redisend.NewScript(strings.NewReplacer("CAP", strconv.Itoa(most), "PACK", packing).Replace(`
-local byte=string.byte
 PACK
 for k=1,#KEYS do
  local s,at,g=redis.call('MGET',KEYS[k])[1],struct.unpack('>I6',ARGV[2*k-1]),ARGV[2*k]
- if s and byte(s)==1 and #s>=14 and #s<=16384 then
+ if s and string.byte(s)==1 and #s>=14 and #s<=16384 then
   s=pack(s,at-604800000,CAP,g,at)
   if s then redis.call('SET',KEYS[k],s,'KEEPTTL') end
  end
@@ -101,7 +142,7 @@ return 1
 // those of gone that were last seen at at. It returns nil for a value that is none of ours.
 const packing = `
 local function pack(s,old,cap,gone,at)
- local sub=string.sub
+ local byte,sub=string.byte,string.sub
  local latest={{},{},{},{},{}}
  local function members(s,p,f)
   local m=byte(s,p)

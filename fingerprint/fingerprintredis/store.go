@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/vestibule-go/vestibule/fingerprint"
 	"github.com/vestibule-go/vestibule/internal/redisend"
 )
@@ -20,6 +22,7 @@ type Store struct {
 	script, undo *redisend.Script
 	send         *redisend.Sender
 	homes        *redisend.Homes
+	clock        *clock // nil unless all subjects are on one server
 }
 
 var _ fingerprint.Store = (*Store)(nil)
@@ -43,6 +46,9 @@ func New(client Processor, opts *Options) (*Store, error) {
 	}
 	s.homes = redisend.NewHomes(s.home)
 	s.script, s.undo = newSee(limit(s.o.Cap), s.o.Cap), newUndo(s.o.Cap)
+	if _, one := client.(*redis.Client); one {
+		s.clock = new(clock)
+	}
 	var err error
 	s.send, err = newSender(client, &s.o)
 	return s, err
@@ -182,12 +188,17 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 	args := c.write(s, s.script, tenant, subjects)
 	own := len(args) // where the script's own arguments begin
 	args = append(args, nil)
-	if c.text = append(c.text[:0], 0); at != 0 {
-		c.text = appendStamp(append(c.text[:0], 1), at)
+	how := byte(timeGiven)
+	if at == 0 {
+		at, how = s.time()
 	}
+	c.text = append(appendStamp(appendStamp(append(c.text[:0], how), at), at-at%slack), lookedAt(subjects))
 	for i := range subjects {
 		var place byte
 		args, place = c.appendKeep(args, own, subjects[i].Keep.Milliseconds()+slack)
+		if subjects[i].Kin {
+			place += isKin
+		}
 		head := len(c.text)
 		c.text = appendGroup(append(c.text, place, 0), &subjects[i])
 		c.text[head+1] = byte(len(c.text) - head - 2)
@@ -200,24 +211,58 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 	}
 	defer calls.Put(c)
 	values, ok := answer.([]any)
-	if !ok || len(values) != len(subjects)+1 {
+	if !ok {
 		return errReply
 	}
-	when, ok := values[len(subjects)].(string)
-	if !ok || len(when) != 6 {
-		return errReply
+	if how == timeAsked {
+		var stamp string
+		if len(values) == len(subjects)+1 {
+			stamp, _ = values[len(subjects)].(string)
+		}
+		if len(stamp) != 6 {
+			return errReply
+		}
+		at = int64(number(stamp))
+		if s.clock != nil {
+			s.clock.set(at, time.Now())
+		}
 	}
-	now := int64(number(when))
 	for i := range subjects {
-		value, _ := values[i].(string) // nil: none
-		subjects[i].At = now
-		if !c.tally.count(&subjects[i], value, now, s.o.Cap) {
-			if err := s.replace(ctx, tenant, subjects[i:i+1], now); err != nil {
+		var value string // of none, or of kin that was not looked at
+		if i < len(values) {
+			value, _ = values[i].(string)
+		}
+		subjects[i].At = at
+		if !c.tally.count(&subjects[i], value, at, s.o.Cap) {
+			if err := s.replace(ctx, tenant, subjects[i:i+1], at); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// lookedAt is how many of the last subjects are kin that is only looked at, if others of it are written.
+func lookedAt(subjects []fingerprint.Subject) (n byte) {
+	for i := range subjects {
+		switch sub := &subjects[len(subjects)-1-i]; {
+		case sub.Kin && sub.N != 0:
+			return n
+		case sub.Kin && int(n) == i:
+			n++
+		}
+	}
+	return 0
+}
+
+// time is Redis's, and how a script comes to it.
+func (s *Store) time() (at int64, how byte) {
+	if s.clock != nil {
+		if at, ok := s.clock.at(time.Now()); ok {
+			return at, timeKnown
+		}
+	}
+	return 0, timeAsked
 }
 
 // appendKeep adds a time to live to the script's arguments, which begin at own, unless it is there, and returns its place

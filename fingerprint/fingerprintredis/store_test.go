@@ -181,7 +181,6 @@ func TestLargestSubject(t *testing.T) {
 func TestKept(t *testing.T) {
 	server := redistest.Start(t, &redistest.Options{OwnClock: true})
 	client := server.Client(t, nil)
-	s := newStore(t, client, fingerprintredis.Options{})
 	keep := fingerprint.Windows[2]
 	at := time.Now()
 	full := at.Truncate(time.Hour).Add(time.Hour).Sub(at) // until the hour is full
@@ -192,6 +191,7 @@ func TestKept(t *testing.T) {
 		full + 3*time.Hour, full + 20*time.Minute, full + 21*time.Minute, 100 * time.Hour,
 	} {
 		server.SetClock(t, ahead)
+		s := newStore(t, client, fingerprintredis.Options{}) // which asks for the time
 		b := fingerprint.Batch{Tenant: "t", Subjects: []fingerprint.Subject{{
 			Key: fingerprint.Key{1}, Keep: keep, N: 1, Sets: [fingerprint.MaxSets]fingerprint.Set{{Dim: fingerprint.DimIPs, Member: uint64(i + 1)}},
 		}}}

@@ -2,6 +2,7 @@ package fingerprinttest
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestStore(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Stor
 	for name, test := range map[string]func(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store){
 		"windows": testWindows, "distinct": testDistinct, "cap": testCap, "dates": testDates, "look": testLook,
 		"forget": testForget, "concurrent": testConcurrent, "refused": testRefused, "model": testModel, "undo": testUndo,
-		"undo concurrently": testUndoConcurrent, "many visits": testManyVisits,
+		"undo concurrently": testUndoConcurrent, "many visits": testManyVisits, "kin": testKin,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh) })
 	}
@@ -127,6 +128,57 @@ func testLook(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store
 		got := at(time.Hour)
 		require.Equal(t, Start.Add(2*time.Minute).UnixMilli(), got.First)
 		require.Equal(t, Start.Add(2*time.Minute).UnixMilli(), got.Last)
+	}
+}
+
+// testKin: one thing under several keys is first seen when the earliest was, and last when the latest was.
+func testKin(t *testing.T, fresh func(t *testing.T, most int) fingerprint.Store) {
+	const day = 24 * time.Hour
+	s := fresh(t, 60)
+	// show writes kin, looks at other kin and at a stranger, and returns when the kin was seen.
+	show := func(at time.Duration, written, looked []uint64) (first, last time.Duration) {
+		b := fingerprint.Batch{At: Start.Add(at).UnixMilli(), Tenant: "t"}
+		for _, n := range written {
+			b.Subjects = append(b.Subjects, fingerprint.Subject{Key: key(n), Keep: fingerprint.Windows[2], Dated: true, Kin: true, N: 1})
+		}
+		b.Subjects = append(b.Subjects, fingerprint.Subject{Key: key(99), Keep: 30 * day, Dated: true})
+		for _, n := range looked {
+			b.Subjects = append(b.Subjects, fingerprint.Subject{Key: key(n), Keep: fingerprint.Windows[2], Dated: true, Kin: true})
+		}
+		require.NoError(t, s.See(t.Context(), &b))
+		require.Equal(t, Start.UnixMilli(), b.Subjects[len(written)].First, "the stranger")
+		var seen []int64
+		for _, sub := range b.Subjects {
+			if sub.Kin && sub.First != 0 {
+				seen = append(seen, sub.First, sub.Last)
+			}
+		}
+		if len(seen) == 0 {
+			return -1, -1
+		}
+		return time.UnixMilli(slices.Min(seen)).Sub(Start), time.UnixMilli(slices.Max(seen)).Sub(Start)
+	}
+	see(t, s, Start, 99, 1)
+	type keys = []uint64
+	for i, row := range []struct {
+		at              time.Duration
+		written, looked keys
+		first, last     time.Duration
+	}{
+		{0, keys{1}, keys{2}, -1, -1},
+		{time.Minute, keys{1}, keys{2}, 0, 0},
+		{time.Hour, keys{3}, keys{1, 2}, 0, time.Minute},
+		{2 * time.Hour, keys{3}, keys{1}, 0, time.Hour},
+		{3 * time.Hour, keys{3, 1}, nil, 0, 2 * time.Hour},
+		{4 * time.Hour, keys{4, 3}, keys{5, 1}, 0, 3 * time.Hour},
+		{4 * time.Hour, keys{4}, keys{5, 3, 1}, 0, 4 * time.Hour},
+		// What is gone is not known, whoever asks.
+		{4*time.Hour + 7*day, keys{6}, keys{3, 4}, -1, -1},
+		{4*time.Hour + 7*day + time.Minute, keys{6}, keys{3, 4}, 4*time.Hour + 7*day, 4*time.Hour + 7*day},
+	} {
+		first, last := show(row.at, row.written, row.looked)
+		require.Equal(t, row.first, first, "row %d", i)
+		require.Equal(t, row.last, last, "row %d", i)
 	}
 }
 
