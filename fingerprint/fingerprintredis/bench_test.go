@@ -15,38 +15,29 @@ import (
 	"github.com/vestibule-go/vestibule/internal/redistest"
 )
 
-// alternate runs each function after one of the floor's own, and reports how many times its time it takes, as the median
-// of the pairs' ratios: what a call leaves to the next one, in caches and to be cleared up, is the floor's for all.
-func alternate(b *testing.B, unit string, floor func(n int), names []string, run ...func(n int)) {
+// pairs runs the function after the floor, again and again, and reports how many times the floor's time it takes, as the
+// median of the pairs' ratios.
+func pairs(b *testing.B, unit string, floor, f func(n int)) {
 	b.Helper()
-	ratios := make([][]float64, len(run))
-	round := func(n int) {
-		for i, f := range run {
-			t0 := time.Now()
-			floor(n)
-			t1 := time.Now()
-			f(n)
-			ratios[i] = append(ratios[i], float64(time.Since(t1))/float64(t1.Sub(t0)))
-		}
+	var ratios []float64
+	pair := func(n int) {
+		t0 := time.Now()
+		floor(n)
+		t1 := time.Now()
+		f(n)
+		ratios = append(ratios, float64(time.Since(t1))/float64(t1.Sub(t0)))
 	}
-	for n := range warm {
-		round(n)
+	n := 0
+	for ; n < 300; n++ {
+		pair(n)
 	}
-	clear(ratios)
-	n := warm
-	b.ResetTimer()
-	for b.Loop() {
-		round(n)
-		n++
+	ratios = ratios[:0]
+	for ; b.Loop(); n++ {
+		pair(n)
 	}
-	for i, name := range names {
-		slices.Sort(ratios[i])
-		b.ReportMetric(ratios[i][len(ratios[i])/2], name+unit)
-	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], unit)
 }
-
-// warm is how many rounds are run before the measured ones.
-const warm = 300
 
 func check(b *testing.B, err error) {
 	if err != nil {
@@ -111,16 +102,23 @@ return v`)
 		}
 	}
 	value := make([]byte, 40)
-	alternate(b, "/floor", func(int) { check(b, client.Incr(ctx, "floor").Err()) }, []string{"x", "store", "bare"},
-		func(n int) {
+	for _, of := range []struct {
+		name string
+		f    func(n int)
+	}{
+		{"visit", func(n int) {
 			_, err := s.See(ctx, visits[n%len(visits)])
 			check(b, err)
-		},
-		func(n int) { check(b, store.See(ctx, &keep.batches[n%len(visits)])) },
-		func(n int) {
+		}},
+		{"store", func(n int) { check(b, store.See(ctx, &keep.batches[n%len(visits)])) }},
+		{"bare", func(n int) {
 			check(b, client.EvalSha(ctx, bare.Hash(), names[n%len(names)], value, "604800000").Err())
-		},
-	)
+		}},
+	} {
+		b.Run(of.name, func(b *testing.B) {
+			pairs(b, "x/floor", func(int) { check(b, client.Incr(ctx, "floor").Err()) }, of.f)
+		})
+	}
 }
 
 // sorted is what package fingerprint's reference would do: a sorted set for each dimension, capped, in one script.
@@ -154,7 +152,7 @@ func BenchmarkForms(b *testing.B) {
 		{fingerprint.DimAttempts, fingerprint.DimAccounts, fingerprint.DimDevices},
 		{fingerprint.DimAttempts, fingerprint.DimIPs, fingerprint.DimDevices},
 	}
-	alternate(b, "/strings",
+	pairs(b, "sorted/strings",
 		func(n int) {
 			batch := fingerprint.Batch{Tenant: "t", Subjects: make([]fingerprint.Subject, 3)}
 			for i := range batch.Subjects {
@@ -166,7 +164,6 @@ func BenchmarkForms(b *testing.B) {
 			}
 			check(b, store.See(ctx, &batch))
 		},
-		[]string{"sorted"},
 		func(n int) {
 			keys, args := make([]string, 0, 9), make([]any, 0, 9)
 			for i := range sets {

@@ -39,24 +39,25 @@ const isKin = 128
 // cap. ARGV[1] is, in one text since each argument costs time: how to come to the time; the time, as it is stored, and the
 // beginning of its slack, if they are not asked for; how many of the last subjects are kin that is only looked at; then
 // for each subject the place of its time to live, in milliseconds, among the other ARGV, with isKin; the length of what is
-// added to it without the time (0: it is only looked at), and that. It answers with the values as they were before and,
-// where it has asked for it, the time. A value that is none of ours is as good as none, or else the process that reads it
-// says so.
+// added to it (0: it is only looked at), and that, with the time, or room for it, at its end. It answers with the values
+// as they were before and, where it has asked for it, the time. A value that is none of ours is as good as none, or else
+// the process that reads it says so.
 //
 // Kin that is written takes over when others of it were first seen. So kin that is only looked at need not be, unless one
 // that is written is new. What is appended to takes up to twice its length, so only the shorter half of values is.
 func newSee(limit, most int) *redisend.Script {
 	return redisend.NewScript(strings.NewReplacer(
 		"LIMIT", strconv.Itoa(limit), "HALF", strconv.Itoa(limit/2), "CAP", strconv.Itoa(most), "SLACK", strconv.Itoa(slack),
-		"GONE", "#s<14 or #s>16384 or given and up('>I6',s,#s-5)+A[keep]-"+strconv.Itoa(slack)+"<=up('>I6',stamp)", "KIN", strconv.Itoa(isKin), "ASKED", strconv.Itoa(timeAsked), "GIVEN", strconv.Itoa(timeGiven), "PACK", packing,
+		"KIN", strconv.Itoa(isKin), "ASKED", strconv.Itoa(timeAsked), "GIVEN", strconv.Itoa(timeGiven), "PACK", packing,
+		"GONE", "#s<14 or #s>16384 or given and up('>I6',s,#s-5)+A[keep]-"+strconv.Itoa(slack)+"<=up('>I6',stamp)",
 	).Replace(`
 local call,up,K,A=redis.call,struct.unpack,KEYS,ARGV
 local text=A[1]
 local how,stamp,since,m,p=up('>Bc6I6B',text)
 m=#K-m
 local values=call('MGET',unpack(K,1,m))
-local given,odd,first=how==GIVEN
-if how==ASKED then
+local asked,given,odd,first=how==ASKED,how==GIVEN
+if asked then
  local t=call('TIME')
  local at=t[1]*1000+t[2]/1000
  stamp,since=struct.pack('>I6',at),at-at%SLACK
@@ -65,8 +66,8 @@ if how==ASKED then
 end
 local start=p
 for k=1,m do
- local s,keep,g=values[k]
- keep,g,p=up('BBc0',text,p)
+ local s,keep,add=values[k]
+ keep,add,p=up('BBc0',text,p)
  local kin=keep>=KIN
  if kin then keep=keep-KIN end
  if s and (GONE) then
@@ -80,16 +81,17 @@ for k=1,m do
   odd=odd or not f or first and first~=f
   first=f
  end
- if g~='' then
-  if s and not given and #s+#g<=HALF-6 and up('>I6',s,#s-5)>=since then
-   call('APPEND',K[k],g..stamp)
+ if add~='' then
+  if asked then add=string.sub(add,1,-7)..stamp end
+  if s and not given and #s+#add<=HALF and up('>I6',s,#s-5)>=since then
+   call('APPEND',K[k],add)
   else
    if not s then
-    s='\1'..stamp..g..stamp
-   elseif #s+#g<=LIMIT-6 then
-    s=s..g..stamp
+    s='\1'..stamp..add
+   elseif #s+#add<=LIMIT then
+    s=s..add
    else PACK
-    s=(pack(s,up('>I6',stamp)-604800000,CAP) or '\1'..stamp)..g..stamp
+    s=(pack(s,up('>I6',stamp)-604800000,CAP) or '\1'..stamp)..add
    end
    call('SET',K[k],s,'PX',A[keep])
   end
@@ -103,14 +105,14 @@ if odd then
  local now,of=up('>I6',stamp),{}
  first,p=now,start
  for k=1,#K do
-  local s,keep,g=values[k]
-  keep,g,p=up('BBc0',text,p)
+  local s,keep,add=values[k]
+  keep,add,p=up('BBc0',text,p)
   keep=keep-KIN
   if keep>=0 then
    local f=now
    if s and (GONE) then values[k]=false
    elseif s and string.byte(s)==1 then f=math.min(now,(up('>I6',s,2))) end
-   if g~='' then of[k]=f end
+   if add~='' then of[k]=f end
    first=math.min(first,f)
   end
  end

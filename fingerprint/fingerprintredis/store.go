@@ -200,7 +200,10 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 			place += isKin
 		}
 		head := len(c.text)
-		c.text = appendGroup(append(c.text, place, 0), &subjects[i])
+		c.text = append(c.text, place, 0)
+		if subjects[i].N != 0 {
+			c.text = appendStamp(appendGroup(c.text, &subjects[i]), at)
+		}
 		c.text[head+1] = byte(len(c.text) - head - 2)
 	}
 	c.whole = string(c.text)
