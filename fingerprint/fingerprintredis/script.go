@@ -32,16 +32,16 @@ const (
 	timeKnown        // of Redis's clock, asked a moment ago
 )
 
-// isKin is added to the place of a time to live.
+// isKin is added to the length of a time to live.
 const isKin = 128
 
 // newSee returns the script that writes a visit of the subjects KEYS. Their values stay below limit, in bytes; most is the
-// cap. ARGV[1] is, in one text since each argument costs time: how to come to the time; the time, as it is stored, and the
-// beginning of its slack, if they are not asked for; how many of the last subjects are kin that is only looked at; then
-// for each subject the place of its time to live, in milliseconds, among the other ARGV, with isKin; the length of what is
-// added to it (0: it is only looked at), and that, with the time, or room for it, at its end. It answers with the values
-// as they were before and, where it has asked for it, the time. A value that is none of ours is as good as none, or else
-// the process that reads it says so.
+// cap. ARGV[1] is all the rest in one text, since each argument costs time: how to come to the time; the time, as it is
+// stored, and the beginning of its slack, if they are not asked for; how many of the last subjects are kin that is only
+// looked at; then for each subject the length of its time to live as a text, with isKin; the length of what is added to it
+// (0: it is only looked at); that, with the time, or room for it, at its end; and its time to live in milliseconds. It
+// answers with the values as they were before and, where it has asked for it, the time. A value that is none of ours is as
+// good as none, or else the process that reads it says so.
 //
 // Kin that is written takes over when others of it were first seen. So kin that is only looked at need not be, unless one
 // that is written is new. What is appended to takes up to twice its length, so only the shorter half of values is.
@@ -49,10 +49,9 @@ func newSee(limit, most int) *redisend.Script {
 	return redisend.NewScript(strings.NewReplacer(
 		"LIMIT", strconv.Itoa(limit), "HALF", strconv.Itoa(limit/2), "CAP", strconv.Itoa(most), "SLACK", strconv.Itoa(slack),
 		"KIN", strconv.Itoa(isKin), "ASKED", strconv.Itoa(timeAsked), "GIVEN", strconv.Itoa(timeGiven), "PACK", packing,
-		"GONE", "#s<14 or #s>16384 or given and up('>I6',s,#s-5)+A[keep]-"+strconv.Itoa(slack)+"<=up('>I6',stamp)",
+		"GONE", "#s<14 or #s>16384 or given and up('>I6',s,#s-5)+string.sub(text,p-keep,p-1)-"+strconv.Itoa(slack)+"<=up('>I6',stamp)",
 	).Replace(`
-local call,up,K,A=redis.call,struct.unpack,KEYS,ARGV
-local text=A[1]
+local call,up,K,text=redis.call,struct.unpack,KEYS,ARGV[1]
 local how,stamp,since,m,p=up('>Bc6I6B',text)
 m=#K-m
 local values=call('MGET',unpack(K,1,m))
@@ -70,6 +69,7 @@ for k=1,m do
  keep,add,p=up('BBc0',text,p)
  local kin=keep>=KIN
  if kin then keep=keep-KIN end
+ p=p+keep
  if s and (GONE) then
   s=false
   values[k]=false
@@ -93,7 +93,7 @@ for k=1,m do
    else PACK
     s=(pack(s,up('>I6',stamp)-604800000,CAP) or '\1'..stamp)..add
    end
-   call('SET',K[k],s,'PX',A[keep])
+   call('SET',K[k],s,'PX',string.sub(text,p-keep,p-1))
   end
  end
 end
@@ -107,8 +107,10 @@ if odd then
  for k=1,#K do
   local s,keep,add=values[k]
   keep,add,p=up('BBc0',text,p)
-  keep=keep-KIN
-  if keep>=0 then
+  local kin=keep>=KIN
+  if kin then keep=keep-KIN end
+  p=p+keep
+  if kin then
    local f=now
    if s and (GONE) then values[k]=false
    elseif s and string.byte(s)==1 then f=math.min(now,(up('>I6',s,2))) end

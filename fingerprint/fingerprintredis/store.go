@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -72,7 +73,6 @@ type call struct {
 	names [fingerprint.MaxSubjects]string
 	text  []byte
 	whole string // text, as an argument
-	keeps []any  // times to live that were arguments before
 	args  []any
 	tally tally
 }
@@ -96,6 +96,22 @@ func appendGroup(b []byte, sub *fingerprint.Subject) []byte {
 			b[head] |= 1 << set.Dim
 			b = appendStamp(b, int64(set.Member&memberBits))
 		}
+	}
+	return b
+}
+
+// appendSubject appends what the script is told of a subject.
+func appendSubject(b []byte, sub *fingerprint.Subject, at int64) []byte {
+	head := len(b)
+	b = append(b, 0, 0)
+	if sub.N != 0 {
+		b = appendStamp(appendGroup(b, sub), at)
+	}
+	b[head+1] = byte(len(b) - head - 2)
+	end := len(b)
+	b = strconv.AppendInt(b, sub.Keep.Milliseconds()+slack, 10)
+	if b[head] = byte(len(b) - end); sub.Kin {
+		b[head] += isKin
 	}
 	return b
 }
@@ -186,29 +202,17 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 	}
 	c, _ := calls.Get().(*call)
 	args := c.write(s, s.script, tenant, subjects)
-	own := len(args) // where the script's own arguments begin
-	args = append(args, nil)
 	how := byte(timeGiven)
 	if at == 0 {
 		at, how = s.time()
 	}
 	c.text = append(appendStamp(appendStamp(append(c.text[:0], how), at), at-at%slack), lookedAt(subjects))
 	for i := range subjects {
-		var place byte
-		args, place = c.appendKeep(args, own, subjects[i].Keep.Milliseconds()+slack)
-		if subjects[i].Kin {
-			place += isKin
-		}
-		head := len(c.text)
-		c.text = append(c.text, place, 0)
-		if subjects[i].N != 0 {
-			c.text = appendStamp(appendGroup(c.text, &subjects[i]), at)
-		}
-		c.text[head+1] = byte(len(c.text) - head - 2)
+		c.text = appendSubject(c.text, &subjects[i], at)
 	}
 	c.whole = string(c.text)
-	args[own], c.args = &c.whole, args
-	answer, err := s.send.Run(ctx, s.script, args)
+	c.args = append(args, &c.whole)
+	answer, err := s.send.Run(ctx, s.script, c.args)
 	if err != nil {
 		return fmt.Errorf("fingerprintredis: %w", err) // the call may still be in use
 	}
@@ -266,27 +270,6 @@ func (s *Store) time() (at int64, how byte) {
 		}
 	}
 	return 0, timeAsked
-}
-
-// appendKeep adds a time to live to the script's arguments, which begin at own, unless it is there, and returns its place
-// among them as Lua counts.
-func (c *call) appendKeep(args []any, own int, ms int64) ([]any, byte) {
-	for i := own + 1; i < len(args); i++ {
-		if args[i] == ms {
-			return args, byte(i - own + 1)
-		}
-	}
-	place := byte(len(args) - own + 1)
-	for _, keep := range c.keeps {
-		if keep == ms {
-			return append(args, keep), place
-		}
-	}
-	args = append(args, ms)
-	if len(c.keeps) < 8 {
-		c.keeps = append(c.keeps, args[len(args)-1])
-	}
-	return args, place
 }
 
 // replace writes a subject anew whose value turned out to be none of ours.
