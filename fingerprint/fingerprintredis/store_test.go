@@ -205,7 +205,7 @@ func TestKept(t *testing.T) {
 		ttl := end - time.Duration(b.Subjects[0].At)*time.Millisecond
 		require.GreaterOrEqual(t, ttl, keep)
 		if end != last {
-			require.LessOrEqual(t, ttl, keep+time.Hour)
+			require.LessOrEqual(t, ttl, keep+time.Hour+time.Second, "Redis reads its clock twice")
 			moved++
 		}
 		last = end

@@ -78,7 +78,10 @@ func (c *Context) Done() <-chan struct{} {
 }
 
 // Err implements context.Context.
-func (c *Context) Err() error {
+func (c *Context) Err() error { return c.ErrAt(time.Time{}) }
+
+// ErrAt is Err for a caller who knows what time it is; zero: now.
+func (c *Context) ErrAt(now time.Time) error {
 	if c.early {
 		return c.parent.Err()
 	}
@@ -93,10 +96,15 @@ func (c *Context) Err() error {
 		return context.DeadlineExceeded
 	default:
 	}
-	switch {
-	case !c.detached && c.parent.Err() != nil:
-		return c.parent.Err()
-	case !time.Now().Before(c.end):
+	if !c.detached {
+		if err := c.parent.Err(); err != nil {
+			return err
+		}
+	}
+	if now.IsZero() {
+		now = time.Now()
+	}
+	if !now.Before(c.end) {
 		return context.DeadlineExceeded
 	}
 	return nil

@@ -35,12 +35,12 @@ type passenger struct {
 	done chan struct{} // closed when the call has its answer
 }
 
-func (g *gatherer) run(ctx context.Context, sc *Script, args []any) (any, error) {
+func (g *gatherer) run(ctx context.Context, now time.Time, sc *Script, args []any) (any, error) {
 	g.mu.Lock()
 	if g.trips < maxTrips || g.long {
 		g.trips++
 		g.mu.Unlock()
-		defer g.next(time.Now())
+		defer g.next(now)
 		return g.send.send(ctx, sc, args)
 	}
 	p := &passenger{ctx: ctx, call: Call{Script: sc, Args: args}, done: make(chan struct{})}

@@ -73,40 +73,41 @@ func keepsDeadlines(client Processor) bool {
 }
 
 // Context returns the context of a call, or of several that share one timeout, for Ask and Pipeline; to be closed.
-func (s *Sender) Context(ctx context.Context) *deadline.Context {
-	end := time.Now().Add(s.o.Timeout)
+func (s *Sender) Context(ctx context.Context) *deadline.Context { return s.contextAt(ctx, time.Now()) }
+
+func (s *Sender) contextAt(ctx context.Context, now time.Time) *deadline.Context {
 	if s.o.Detach {
-		return s.timers.Detached(ctx, end)
+		return s.timers.Detached(ctx, now.Add(s.o.Timeout))
 	}
-	return s.timers.With(ctx, end)
+	return s.timers.With(ctx, now.Add(s.o.Timeout))
 }
 
 // Do sends a command and returns its answer, or redis.Nil. args must not be changed afterwards.
-func (s *Sender) Do(ctx context.Context, args ...any) (any, error) {
-	c := s.Context(ctx)
-	defer c.Close()
-	return s.wait(c, nil, args)
-}
+func (s *Sender) Do(ctx context.Context, args ...any) (any, error) { return s.Run(ctx, nil, args) }
 
 // Run runs a script and returns its answer, or redis.Nil. args were begun by the script's Append and must not be used
 // afterwards.
 func (s *Sender) Run(ctx context.Context, sc *Script, args []any) (any, error) {
-	c := s.Context(ctx)
+	now := time.Now()
+	c := s.contextAt(ctx, now)
 	defer c.Close()
-	return s.wait(c, sc, args)
+	if err := c.ErrAt(now); err != nil {
+		return nil, err
+	}
+	return s.ask(c, now, sc, args)
 }
 
 // Ask is Run in a context that Context has returned.
 func (s *Sender) Ask(ctx context.Context, sc *Script, args []any) (any, error) {
-	return s.wait(ctx, sc, args)
-}
-
-func (s *Sender) wait(ctx context.Context, sc *Script, args []any) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	return s.ask(ctx, time.Now(), sc, args)
+}
+
+func (s *Sender) ask(ctx context.Context, now time.Time, sc *Script, args []any) (any, error) {
 	if s.gather != nil && sc != nil {
-		return s.gather.run(ctx, sc, args)
+		return s.gather.run(ctx, now, sc, args)
 	}
 	if s.slots == nil {
 		return s.send(ctx, sc, args)
