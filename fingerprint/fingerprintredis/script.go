@@ -93,7 +93,7 @@ for k=1,m do
    else PACK
     s=(pack(s,up('>I6',stamp)-604800000,CAP) or '\1'..stamp)..add
    end
-   call('SET',K[k],s,'PX',string.sub(text,p-keep,p-1))
+   call('PSETEX',K[k],string.sub(text,p-keep,p-1),s)
   end
  end
 end
