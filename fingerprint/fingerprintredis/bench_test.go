@@ -57,9 +57,9 @@ func (k *keeper) See(_ context.Context, b *fingerprint.Batch) error {
 	return nil
 }
 
-// BenchmarkSightings is a visit of a known device from a new network for a new account: x/floor from what the visit shows,
-// store/floor from its keyed hashes on. The floor is one INCR. bare/floor is a script that makes the same calls of Redis on
-// as many keys, with nothing of its own to do: what a visit in one script cannot cost less than.
+// BenchmarkSightings is a visit of a known device from a new network for a new account: from what the visit shows, and,
+// as store, from its keyed hashes on. The floor is one INCR. bare is a script that makes the same calls of Redis on as many
+// keys, with nothing of its own to do: what a visit in one script that asks for the time cannot cost less than.
 func BenchmarkSightings(b *testing.B) {
 	client := redistest.Start(b, nil).Client(b, nil)
 	store := newStore(b, client, fingerprintredis.Options{})

@@ -97,6 +97,7 @@ for k=1,m do
   end
  end
 end
+-- Kin that is new, or first seen at different times.
 if odd then
  if m<#K then
   local more=call('MGET',unpack(K,m+1))

@@ -73,6 +73,7 @@ func TestEnds(t *testing.T) {
 		time.Sleep(after)
 		synctest.Wait()
 		require.Equal(t, std.Err(), c.Err(), about...)
+		require.Equal(t, std.Err(), c.ErrAt(time.Now()), about...)
 		want, _ := std.Deadline()
 		have, ok := c.Deadline()
 		require.True(t, ok)
