@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/vestibule-go/vestibule/attest"
 	"github.com/vestibule-go/vestibule/attest/androidkey"
@@ -82,6 +83,9 @@ func Example_devices() {
 	// rooted phone by Play: review, tampered
 }
 
+// patient is a timeout that a busy test machine keeps too.
+const patient = 10 * time.Second
+
 // phoneEngine is an engine that wants a genuine device of everybody.
 func phoneEngine(apple *attesttest.Apple, google *attesttest.Google, team, bundle, pkg string, signer []byte) *risk.Engine {
 	phone := appattest.App{
@@ -127,7 +131,7 @@ func phoneEngine(apple *attesttest.Apple, google *attesttest.Google, team, bundl
 	}
 	signal, err := attest.NewSignal(challenges, map[attest.Platform]attest.Verifier{
 		attest.AppAttest: devices, attest.AndroidKey: androids, attest.PlayIntegrity: play,
-	}, nil)
+	}, &attest.SignalOptions{Timeout: patient})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -138,7 +142,7 @@ func phoneEngine(apple *attesttest.Apple, google *attesttest.Google, team, bundl
 	if err != nil {
 		log.Fatal(err)
 	}
-	engine, err := risk.NewEngine(policy, []risk.Signal{signal}, nil)
+	engine, err := risk.NewEngine(policy, []risk.Signal{signal}, &risk.Options{Budget: patient})
 	if err != nil {
 		log.Fatal(err)
 	}

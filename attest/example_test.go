@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/vestibule-go/vestibule/attest"
 	"github.com/vestibule-go/vestibule/attest/appattest"
@@ -39,7 +40,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	signal, err := attest.NewSignal(challenges, map[attest.Platform]attest.Verifier{attest.AppAttest: devices}, nil)
+	opts := &attest.SignalOptions{Timeout: 10 * time.Second} // nil in production: this is for a busy test machine
+	signal, err := attest.NewSignal(challenges, map[attest.Platform]attest.Verifier{attest.AppAttest: devices}, opts)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	engine, err := risk.NewEngine(policy, []risk.Signal{signal}, nil)
+	engine, err := risk.NewEngine(policy, []risk.Signal{signal}, &risk.Options{Budget: opts.Timeout})
 	if err != nil {
 		log.Fatal(err)
 	}

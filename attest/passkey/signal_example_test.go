@@ -45,7 +45,8 @@ func ExampleSignal() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	signal, err := passkey.NewSignal(verifier, nil)
+	opts := &passkey.SignalOptions{Timeout: 10 * time.Second} // nil in production: this is for a busy test machine
+	signal, err := passkey.NewSignal(verifier, opts)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func ExampleSignal() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	engine, err := risk.NewEngine(policy, []risk.Signal{signal}, nil)
+	engine, err := risk.NewEngine(policy, []risk.Signal{signal}, &risk.Options{Budget: opts.Timeout})
 	if err != nil {
 		log.Fatal(err)
 	}

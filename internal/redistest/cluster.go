@@ -115,7 +115,7 @@ func newNode(bin, dir string) (*Server, error) {
 		return nil, err
 	}
 	return newServer(bin, dir, []string{
-		"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000",
+		"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "3000",
 		"--cluster-replica-validity-factor", "0", "--cluster-port", strconv.Itoa(bus),
 	})
 }
