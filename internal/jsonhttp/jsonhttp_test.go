@@ -100,7 +100,11 @@ func TestFaults(t *testing.T) {
 		{"hang up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, jsonhttp.Network},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			c := serve(t, row.h, &jsonhttp.Options{Timeout: 100 * time.Millisecond, MaxBody: 1 << 16})
+			timeout := time.Minute
+			if row.kind == jsonhttp.Timeout {
+				timeout = 100 * time.Millisecond
+			}
+			c := serve(t, row.h, &jsonhttp.Options{Timeout: timeout, MaxBody: 1 << 16})
 			_, err := c.Do(t.Context(), jsonhttp.Request{Query: url.Values{"key": {"secret"}}})
 			e, ok := errors.AsType[*jsonhttp.Error](err)
 			require.True(t, ok)

@@ -159,17 +159,19 @@ func TestManyTokens(t *testing.T) {
 		"numbers on many lines": func(n int) string { return "{\"segments\": [0" + strings.Repeat(",\n0", n) + `]}` },
 		"unknown members":       members,
 	} {
-		quickest := func(n int) time.Duration {
-			best := time.Hour
-			for range 2 {
-				begun := time.Now()
-				require.Error(t, loadPolicy([]byte(text(n))))
-				best = min(best, time.Since(begun))
-			}
-			return best
+		// The least of several tries: others use the machine too. Looking through the text again for each token would
+		// take 25 times as long.
+		small, large := time.Hour, time.Hour
+		took := func(text string) time.Duration {
+			begun := time.Now()
+			require.Error(t, loadPolicy([]byte(text)))
+			return time.Since(begun)
 		}
-		small, large := quickest(8_000), quickest(40_000)
-		require.Less(t, large, 12*small+20*time.Millisecond, "%s: 8,000 take %v, five times as many take %v", name, small, large)
+		few, many := text(8_000), text(40_000)
+		for try := 0; try < 3 || try < 20 && large >= 12*small; try++ {
+			small, large = min(small, took(few)), min(large, took(many))
+		}
+		require.Less(t, large, 12*small, "%s: 8,000 take %v, five times as many take %v", name, small, large)
 	}
 }
 
