@@ -71,7 +71,7 @@ func TestGuardCluster(t *testing.T) {
 
 func TestGuardOutage(t *testing.T) {
 	s := redistest.Start(t, nil)
-	g, err := captcharedis.New(s.Client(t, nil), &captcharedis.Options{Timeout: 200 * time.Millisecond})
+	g, err := captcharedis.New(s.Client(t, nil), &captcharedis.Options{Timeout: time.Second})
 	require.NoError(t, err)
 	ctx := t.Context()
 	first, err := g.Spend(ctx, captcha.ReplayKey{1}, time.Minute)
@@ -84,7 +84,7 @@ func TestGuardOutage(t *testing.T) {
 	require.False(t, first)
 	_, err = g.Spent(ctx, captcha.ReplayKey{1})
 	require.Error(t, err)
-	require.Less(t, time.Since(begun), 2*time.Second, "calls have a deadline of their own")
+	require.Less(t, time.Since(begun), 10*time.Second, "calls have a deadline of their own")
 	s.Resume(t)
 	require.Eventually(t, func() bool {
 		yes, err := g.Spent(ctx, captcha.ReplayKey{1})

@@ -270,7 +270,7 @@ func TestNothingInClear(t *testing.T) {
 
 func TestNoFalseAnswers(t *testing.T) {
 	server := redistest.Start(t, nil)
-	store := newStore(t, server.Client(t, nil), fingerprintredis.Options{Timeout: 200 * time.Millisecond})
+	store := newStore(t, server.Client(t, nil), fingerprintredis.Options{Timeout: time.Second})
 	s := newSightings(t, store)
 	_, err := s.See(t.Context(), visit(1))
 	require.NoError(t, err)

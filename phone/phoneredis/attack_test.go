@@ -90,7 +90,7 @@ func TestCheckIsOneRoundTrip(t *testing.T) {
 func TestRedisFailsClosed(t *testing.T) {
 	server := redistest.Start(t, nil)
 	client := server.Client(t, nil)
-	store, err := phoneredis.New(client, &phoneredis.Options{Timeout: 200 * time.Millisecond})
+	store, err := phoneredis.New(client, &phoneredis.Options{Timeout: time.Second})
 	require.NoError(t, err)
 	inbox := phonetest.NewInbox()
 	v := newVerifier(t, store, inbox)

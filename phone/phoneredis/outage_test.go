@@ -21,7 +21,7 @@ import (
 // shortly is a store that does not wait long for a Redis that is gone.
 func shortly(t testing.TB, client phoneredis.Processor) *phoneredis.Store {
 	t.Helper()
-	s, err := phoneredis.New(client, &phoneredis.Options{Timeout: 300 * time.Millisecond})
+	s, err := phoneredis.New(client, &phoneredis.Options{Timeout: time.Second})
 	require.NoError(t, err)
 	return s
 }

@@ -134,14 +134,14 @@ func TestHugePolicies(t *testing.T) {
 		require.Less(t, len(err.Error()), 10_000, "%s: what an error repeats is bounded", name)
 		require.Less(t, took, limit, name)
 	}
-	within(time.Second, "100 MB of spaces", bytes.Repeat([]byte(" "), 100<<20))
-	within(time.Second, "100 MB of a name", append([]byte(`{"name": "`), bytes.Repeat([]byte("n"), 100<<20)...))
-	within(time.Second, "a million brackets", bytes.Repeat([]byte("["), 1<<20-1))
-	within(time.Second, "a million braces", bytes.Repeat([]byte(`{"a":`), 200_000))
-	within(time.Second, "a name of 1 MB", append([]byte(`{"name": "`), append(bytes.Repeat([]byte("n"), 1<<20-100), `"}`...)...))
-	within(time.Second, "nested deeper than any policy", []byte(`{"segments":`+strings.Repeat("[", 50)+strings.Repeat("]", 50)+`}`))
-	within(time.Second, "a condition of parentheses", []byte(strings.Replace(goodPolicy, "ip.tor &&", strings.Repeat("(", 490)+"ip.tor"+strings.Repeat(")", 490)+" && !!", 1)))
-	within(time.Second, "a condition of 10 KB", []byte(strings.Replace(goodPolicy, "ip.tor &&", strings.Repeat("ip.tor && ", 1000), 1)))
+	within(10*time.Second, "100 MB of spaces", bytes.Repeat([]byte(" "), 100<<20))
+	within(10*time.Second, "100 MB of a name", append([]byte(`{"name": "`), bytes.Repeat([]byte("n"), 100<<20)...))
+	within(10*time.Second, "a million brackets", bytes.Repeat([]byte("["), 1<<20-1))
+	within(10*time.Second, "a million braces", bytes.Repeat([]byte(`{"a":`), 200_000))
+	within(10*time.Second, "a name of 1 MB", append([]byte(`{"name": "`), append(bytes.Repeat([]byte("n"), 1<<20-100), `"}`...)...))
+	within(10*time.Second, "nested deeper than any policy", []byte(`{"segments":`+strings.Repeat("[", 50)+strings.Repeat("]", 50)+`}`))
+	within(10*time.Second, "a condition of parentheses", []byte(strings.Replace(goodPolicy, "ip.tor &&", strings.Repeat("(", 490)+"ip.tor"+strings.Repeat(")", 490)+" && !!", 1)))
+	within(10*time.Second, "a condition of 10 KB", []byte(strings.Replace(goodPolicy, "ip.tor &&", strings.Repeat("ip.tor && ", 1000), 1)))
 }
 
 // TestManyTokens: what a policy costs to refuse grows with its length, not with the square of it.
