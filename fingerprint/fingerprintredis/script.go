@@ -40,8 +40,8 @@ const isKin = 128
 // stored, and the beginning of its slack, if they are not asked for; how many of the last subjects are kin that is only
 // looked at; then for each subject the length of its time to live as a text, with isKin; the length of what is added to it
 // (0: it is only looked at); that, with the time, or room for it, at its end; and its time to live in milliseconds. It
-// answers with the values as they were before and, where it has asked for it, the time. A value that is none of ours is as
-// good as none, or else the process that reads it says so.
+// answers in one text too: for each subject the length of its value before, plus one, in two bytes (0: none, or not looked
+// at) and that; and the time. A value that is none of ours is as good as none, or else the process that reads it says so.
 //
 // Kin that is written takes over when others of it were first seen. So kin that is only looked at need not be, unless one
 // that is written is new. What is appended to takes up to twice its length, so only the shorter half of values is.
@@ -60,8 +60,6 @@ if asked then
  local t=call('TIME')
  local at=t[1]*1000+t[2]/1000
  stamp,since=struct.pack('>I6',at),at-at%SLACK
- for k=m+1,#K do values[k]=false end
- values[#K+1]=stamp
 end
 local start=p
 for k=1,m do
@@ -123,7 +121,12 @@ if odd then
   if f>first then call('SETRANGE',K[k],1,struct.pack('>I6',first)) end
  end
 end
-return values
+for k=1,#K do
+ local s=values[k]
+ values[k]=s and struct.pack('>I2',#s+1)..s or '\0\0'
+end
+values[#K+1]=stamp
+return table.concat(values)
 `))
 }
 

@@ -217,27 +217,18 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 		return fmt.Errorf("fingerprintredis: %w", err) // the call may still be in use
 	}
 	defer calls.Put(c)
-	values, ok := answer.([]any)
-	if !ok {
+	values, ok := answer.(string)
+	if !ok || len(values) < 6 {
 		return errReply
 	}
-	if how == timeAsked {
-		var stamp string
-		if len(values) == len(subjects)+1 {
-			stamp, _ = values[len(subjects)].(string)
-		}
-		if len(stamp) != 6 {
-			return errReply
-		}
-		at = int64(number(stamp))
-		if s.clock != nil {
-			s.clock.set(at, time.Now())
-		}
+	values, at = values[:len(values)-6], int64(number(values[len(values)-6:]))
+	if how == timeAsked && s.clock != nil {
+		s.clock.set(at, time.Now())
 	}
 	for i := range subjects {
-		var value string // of none, or of kin that was not looked at
-		if i < len(values) {
-			value, _ = values[i].(string)
+		var value string
+		if value, values, ok = cut(values); !ok {
+			return errReply
 		}
 		subjects[i].At = at
 		if !c.tally.count(&subjects[i], value, at, s.o.Cap) {
@@ -247,6 +238,21 @@ func (s *Store) see(ctx context.Context, at int64, tenant string, subjects []fin
 		}
 	}
 	return nil
+}
+
+// cut takes the first value from an answer.
+func cut(values string) (value, rest string, ok bool) {
+	if len(values) < 2 {
+		return "", "", false
+	}
+	n := int(number(values[:2]))
+	if values = values[2:]; n == 0 {
+		return "", values, true
+	}
+	if n--; n > len(values) {
+		return "", "", false
+	}
+	return values[:n], values[n:], true
 }
 
 // lookedAt is how many of the last subjects are kin that is only looked at, if others of it are written.
