@@ -112,6 +112,7 @@ func TestSlotMigration(t *testing.T) {
 	tenant, slot := tenantOn(t, cluster, store, cluster.Masters[0])
 	const burst = 400
 	shared := bucket(store, "shared", burst)
+	shared.Interval = 600_000_000 // none is regained before the test is over
 	l := startLoad(store, shared, tenant, 8)
 	require.Eventually(t, func() bool { return l.admitted.Load() > burst/4 }, 20*time.Second, time.Millisecond)
 	for _, to := range []*redistest.Server{cluster.Masters[1], cluster.Masters[2]} {
@@ -182,6 +183,7 @@ func TestPlannedFailover(t *testing.T) {
 	tenant, slot := tenantOn(t, cluster, store, cluster.Masters[0])
 	const burst = 400
 	shared := bucket(store, "shared", burst)
+	shared.Interval = 600_000_000 // none is regained before the test is over
 	l := startLoad(store, shared, tenant, 8)
 	require.Eventually(t, func() bool { return l.admitted.Load() > burst/4 }, 20*time.Second, time.Millisecond)
 	cluster.Failover(t)
