@@ -34,6 +34,9 @@ func secret(b byte) keyed.Secret {
 	return s
 }
 
+// patient is a timeout that a busy machine keeps.
+const patient = 10 * time.Second
+
 func newRing(t testing.TB, epoch time.Duration, now func() time.Time, ids ...string) *keyed.Ring {
 	t.Helper()
 	var keys []keyed.Key

@@ -46,7 +46,7 @@ func TestNothingPersonalLeaves(t *testing.T) {
 	devices, err := fingerprint.NewDevices(ring, fingerprint.AskNobody, &fingerprint.DevicesOptions{Now: c.now})
 	require.NoError(t, err)
 	sightings := newSightings(t, overheard{newMemory(t, c.now), &told}, &fingerprint.SightingsOptions{Ring: ring, Now: c.now})
-	velocity, err := fingerprint.NewVelocity(sightings, nil)
+	velocity, err := fingerprint.NewVelocity(sightings, &fingerprint.VelocityOptions{Timeout: patient})
 	require.NoError(t, err)
 	device, err := fingerprint.NewSignal(nil)
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestNothingPersonalLeaves(t *testing.T) {
 	signals := []risk.Signal{velocity, device, ua, hello}
 	sink := risk.NewSlogSink(slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	kept := &risktest.Recorder{}
-	engine, err := risk.NewEngine(risk.DefaultPolicy(signals), signals, &risk.Options{Now: c.now, Sinks: []risk.Sink{sink, kept}})
+	engine, err := risk.NewEngine(risk.DefaultPolicy(signals), signals, &risk.Options{Now: c.now, Budget: 2 * patient, Sinks: []risk.Sink{sink, kept}})
 	require.NoError(t, err)
 
 	report := fingerprinttest.Machine{Platform: "Win32", Seed: "seed-of-a-machine"}.Report()

@@ -227,7 +227,7 @@ func TestSightingsOptions(t *testing.T) {
 		_, err := fingerprint.NewMemory(o)
 		require.Error(t, err, name)
 	}
-	for name, o := range map[string]*fingerprint.VelocityOptions{"attempts": {MaxAttempts: -1}, "accounts": {MaxIPAccounts: 127}, "devices": {MaxDevices: -1}, "network": {MaxIPDevices: 127}, "mode": {OnError: 9}} {
+	for name, o := range map[string]*fingerprint.VelocityOptions{"attempts": {MaxAttempts: -1}, "accounts": {MaxIPAccounts: 127}, "devices": {MaxDevices: -1}, "network": {MaxIPDevices: 127}, "mode": {OnError: 9}, "timeout": {Timeout: -1}} {
 		_, err := fingerprint.NewVelocity(newSightings(t, m, nil), o)
 		require.Error(t, err, name)
 	}

@@ -69,6 +69,8 @@ type VelocityOptions struct {
 	Email func(address string) string
 	// Events are counted; default risk.SignUp only. Others are not looked at.
 	Events []risk.Event
+	// Timeout bounds one evaluation; default the engine's, 50 ms. SightingsOptions.Timeout bounds the store's part of it.
+	Timeout time.Duration
 	// OnError is what an outage of the store may cost; default risk.FailChallenge, as for limits.
 	OnError risk.FailMode
 }
@@ -134,6 +136,9 @@ func NewVelocity(s *Sightings, opts *VelocityOptions) (*Velocity, error) {
 	if o.OnError > risk.FailClosed {
 		return nil, fmt.Errorf("fingerprint: OnError %d is no fail mode", o.OnError)
 	}
+	if o.Timeout < 0 {
+		return nil, fmt.Errorf("fingerprint: Timeout is %v, want a positive one, or 0 for the engine's", o.Timeout)
+	}
 	return v, nil
 }
 
@@ -141,7 +146,7 @@ func NewVelocity(s *Sightings, opts *VelocityOptions) (*Velocity, error) {
 func (v *Velocity) Describe() risk.Description {
 	const group = "velocity"
 	d := risk.Description{
-		Name: "velocity", Cost: risk.Stored, Counts: true, OnError: v.o.OnError,
+		Name: "velocity", Cost: risk.Stored, Counts: true, Timeout: v.o.Timeout, OnError: v.o.OnError,
 		Codes: []risk.Code{
 			{Name: CodeIP, Points: 10, Group: group}, {Name: CodeHigh, Points: 15, Group: group},
 			{Name: CodeCollector, Points: 8, Group: group}, {Name: CodeDevices, Points: 6, Group: group},

@@ -81,7 +81,7 @@ func faults() []fault {
 			return func() { s.Do(t, "REPLICAOF", "NO", "ONE") }
 		}},
 		{name: "out of memory", cause: "OOM", begin: func(t *testing.T, s *redistest.Server) func() {
-			s.Do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1mb")
+			s.Do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
 			return func() { s.Do(t, "CONFIG", "SET", "maxmemory", "0") }
 		}},
 		{name: "no permission to run scripts", cause: "NOPERM", begin: func(t *testing.T, s *redistest.Server) func() {
