@@ -76,8 +76,8 @@ type Subject struct {
 	Dated       bool
 	First, Last int64
 	// Kin marks the subjects of a batch that are one thing under different keys: together they answer when it was seen.
-	// A store may take over into one that is written when others were first seen, and need not look at those without
-	// sets while all that are written are known.
+	// A store may take over into one that is written when others were first seen, to the day where that is over 16 days
+	// ago, and need not look at those without sets while all that are written are known.
 	Kin bool
 }
 

@@ -58,6 +58,14 @@ func TestKin(t *testing.T) {
 			require.NoError(t, client.LPush(t.Context(), name(6), "a list").Err())
 			first = show(9, 6).At
 			require.Equal(t, first, show(9, 6).First)
+
+			// What was first seen long ago is taken over to the day.
+			if start != 0 {
+				first = show(10, 6).At
+				at += (17 * 24 * time.Hour).Milliseconds()
+				require.Zero(t, show(11, 10).First)
+				require.Equal(t, first-first%(24*time.Hour).Milliseconds(), show(11, 10).First)
+			}
 		})
 	}
 }

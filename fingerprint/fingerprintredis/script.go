@@ -32,6 +32,11 @@ const (
 	timeKnown        // of Redis's clock, asked a moment ago
 )
 
+// exact is for how long, in milliseconds, it is known exactly when a thing was first seen if that is taken over from its
+// kin: two of the shortest epochs that sightings take. Later only the day is: a moment would tell which records of epochs
+// long past were of the same device.
+const exact = 16 * day
+
 // isKin is added to the length of a time to live.
 const isKin = 128
 
@@ -49,6 +54,7 @@ func newSee(limit, most int) *redisend.Script {
 	return redisend.NewScript(strings.NewReplacer(
 		"LIMIT", strconv.Itoa(limit), "HALF", strconv.Itoa(limit/2), "CAP", strconv.Itoa(most), "SLACK", strconv.Itoa(slack),
 		"KIN", strconv.Itoa(isKin), "ASKED", strconv.Itoa(timeAsked), "GIVEN", strconv.Itoa(timeGiven), "PACK", packing,
+		"OLD", strconv.Itoa(exact), "DAY", strconv.Itoa(day),
 		"GONE", "#s<14 or #s>16384 or given and up('>I6',s,#s-5)+string.sub(text,p-keep,p-1)-"+strconv.Itoa(slack)+"<=up('>I6',stamp)",
 	).Replace(`
 local call,up,K,text=redis.call,struct.unpack,KEYS,ARGV[1]
@@ -117,6 +123,7 @@ if odd then
    first=math.min(first,f)
   end
  end
+ if now-first>OLD then first=first-first%DAY end
  for k,f in pairs(of) do
   if f>first then call('SETRANGE',K[k],1,struct.pack('>I6',first)) end
  end
