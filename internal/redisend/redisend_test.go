@@ -117,7 +117,7 @@ func TestNotSentTwice(t *testing.T) {
 		t.Run(fmt.Sprintf("pipeline %v", pipeline), func(t *testing.T) {
 			server := redistest.Start(t, nil)
 			client := server.Client(t, func(o *redis.Options) {
-				o.ContextTimeoutEnabled, o.ReadTimeout, o.MinIdleConns = false, 400*time.Millisecond, 8
+				o.ContextTimeoutEnabled, o.ReadTimeout = false, 400*time.Millisecond
 			})
 			s := sender(t, client, redisend.Options{Timeout: 2 * time.Second})
 			send := func() error {
@@ -131,7 +131,7 @@ func TestNotSentTwice(t *testing.T) {
 				return done[0].Err
 			}
 			require.NoError(t, send())
-			require.Eventually(t, func() bool { return client.PoolStats().IdleConns >= 8 }, 20*time.Second, 10*time.Millisecond)
+			redistest.Ready(t, client, 8)
 			server.Pause(t)
 			begun := time.Now()
 			require.Error(t, send())

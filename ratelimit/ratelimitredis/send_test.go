@@ -23,12 +23,12 @@ func TestNotSentTwice(t *testing.T) {
 		t.Run(fmt.Sprintf("PerKeySlots %v", perKey), func(t *testing.T) {
 			server := redistest.Start(t, nil)
 			client := server.Client(t, func(o *redis.Options) {
-				o.ContextTimeoutEnabled, o.ReadTimeout, o.MinIdleConns = false, 400*time.Millisecond, 8
+				o.ContextTimeoutEnabled, o.ReadTimeout = false, 400*time.Millisecond
 			})
 			store := newStore(t, client, &ratelimitredis.Options{Timeout: 2 * time.Second, PerKeySlots: perKey})
 			c := bucket(store, "a", 10) // a unit is regained in six minutes
 			well(t, store, c)
-			require.Eventually(t, func() bool { return client.PoolStats().IdleConns >= 8 }, 20*time.Second, 10*time.Millisecond)
+			redistest.Ready(t, client, 8)
 			server.Pause(t)
 			degraded(t, decide(t, store, c))
 			server.Resume(t)

@@ -171,13 +171,13 @@ func TestFlowsOutage(t *testing.T) {
 func TestFlowsAreNotSentTwice(t *testing.T) {
 	server := redistest.Start(t, nil)
 	client := server.Client(t, func(o *redis.Options) {
-		o.ContextTimeoutEnabled, o.ReadTimeout, o.MinIdleConns = false, 100*time.Millisecond, 8
+		o.ContextTimeoutEnabled, o.ReadTimeout = false, 100*time.Millisecond
 	})
-	f := newFlows(t, client, 600*time.Millisecond)
+	f := newFlows(t, client, 2*time.Second)
 	require.NoError(t, f.Create(t.Context(), "k", []byte("s"), time.Minute))
 	_, err := f.Spend(t.Context(), "absent") // the script is known from here on
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return client.PoolStats().IdleConns >= 8 }, 20*time.Second, 10*time.Millisecond)
+	redistest.Ready(t, client, 8)
 	server.Do(t, "CONFIG", "RESETSTAT")
 	server.Pause(t)
 	_, err = f.Spend(t.Context(), "k")
