@@ -13,7 +13,7 @@
 //	verifier, err := passkey.New(site, challenges, passkeys, nil)
 //
 // Every decision is one script on one key, so all kinds of clients will do: single, Sentinel, Cluster, Ring. Redis's own
-// clock counts. Every key expires.
+// clock counts. Every key expires. Redis 6.0 or later, or Valkey, is needed.
 //
 // # Security considerations
 //

@@ -10,6 +10,8 @@
 // once: one whose answer is lost is an error, never a second try that would find its own mark and call the visitor's
 // only answer a replay. Every call has a deadline of its own, and every key expires.
 //
+// Redis 6.0 or later, or Valkey, is needed.
+//
 // # Security considerations
 //
 // Keys hold a hash of the challenge or token, values nothing. Whoever can delete keys makes used answers fresh, so the

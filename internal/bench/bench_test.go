@@ -210,7 +210,7 @@ func (r *result) redisFacts(tb testing.TB) {
 	}
 	server.Flush(tb)
 	run(0) // clients' buffers and scripts
-	server.Do(tb, "FLUSHALL", "SYNC")
+	server.Do(tb, "FLUSHALL")
 	memory := func() (used, keys float64) {
 		// Until it has stood still for half a second: clients' buffers shrink by and by.
 		for still, last := 0, -1.0; still < 10; time.Sleep(50 * time.Millisecond) {

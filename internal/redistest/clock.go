@@ -1,9 +1,14 @@
 package redistest
 
 import (
+	"cmp"
+	_ "embed"
+	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -11,28 +16,44 @@ import (
 // clockFile is the file in a server's folder that says how far its clock is ahead.
 const clockFile = "clock"
 
-// clockEnv returns the environment that gives a server a wall clock of its own, or skips the test. Intervals, which Redis
-// measures by the monotonic clock, stay what they are.
+//go:embed preload/clock.c
+var clockSource []byte
+
+// clockEnv returns the environment that gives a server a wall clock of its own, or skips the test.
+//
+// libfaketime is not used: servers linked with jemalloc, as Debian's are, hang with it, and newer ones than Redis 7 crash
+// where it is made to work with another allocator.
 func clockEnv(t testing.TB, dir string) []string {
 	t.Helper()
-	lib := ""
-	for _, pattern := range []string{"/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1"} {
-		if found, _ := filepath.Glob(pattern); len(found) > 0 {
-			lib = found[0]
-			break
-		}
+	if runtime.GOOS != "linux" {
+		t.Skip("servers have clocks of their own on Linux only")
 	}
-	if lib == "" {
-		t.Skip("libfaketime is not there: install the package faketime to run this test")
+	cc, err := exec.LookPath(cmp.Or(os.Getenv("CC"), "cc"))
+	if err != nil {
+		t.Skip("a server's clock needs a C compiler: install gcc, or set CC, to run this test")
 	}
-	file := filepath.Join(dir, clockFile)
-	if err := os.WriteFile(file, []byte("+0"), 0o600); err != nil {
+	source, lib := filepath.Join(dir, "clock.c"), filepath.Join(dir, "clock.so")
+	if err := os.WriteFile(source, clockSource, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// libc's malloc: the allocator that redis-server is linked with asks for the time before the library is ready.
-	return []string{
-		"LD_PRELOAD=" + lib + " libc.so.6", "FAKETIME_TIMESTAMP_FILE=" + file, "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
+	if out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-Wall", "-o", lib, source).CombinedOutput(); err != nil {
+		t.Fatalf("redistest: compiling preload/clock.c: %v\n%s", err, out)
 	}
+	if err := setClock(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"LD_PRELOAD=" + lib, "REDISTEST_CLOCK=" + filepath.Join(dir, clockFile)}
+}
+
+// setClock writes to the file in place: the server has mapped it.
+func setClock(dir string, ahead time.Duration) error {
+	f, err := os.OpenFile(filepath.Join(dir, clockFile), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.Write(binary.NativeEndian.AppendUint64(nil, uint64(ahead/time.Second)))
+	return err
 }
 
 // SetClock makes the wall clock of a server with Options.OwnClock jump: from now on it is ahead of this process's by so
@@ -42,12 +63,7 @@ func (s *Server) SetClock(t testing.TB, ahead time.Duration) {
 	if len(s.env) == 0 {
 		t.Fatal("redistest: the server has no clock of its own")
 	}
-	// Renamed into place, so that the server never reads half a file.
-	next := filepath.Join(s.dir, clockFile+".next")
-	if err := os.WriteFile(next, fmt.Appendf(nil, "%+d", int64(ahead/time.Second)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(next, filepath.Join(s.dir, clockFile)); err != nil {
+	if err := setClock(s.dir, ahead); err != nil {
 		t.Fatal(err)
 	}
 	err := eventually("the server's clock has jumped", func() bool {

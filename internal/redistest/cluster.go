@@ -70,14 +70,13 @@ func newCluster(bin, dir string) (*Cluster, error) {
 		from, to := i*Slots/3, (i+1)*Slots/3-1
 		err := errors.Join(
 			s.admin.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(),
-			s.admin.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", from, to).Err())
+			s.admin.ClusterAddSlotsRange(ctx, from, to).Err())
 		if err != nil {
 			return c, err
 		}
 	}
 	for _, s := range c.nodes()[1:] {
-		busPort := s.args[len(s.args)-1]
-		if err := c.Masters[0].admin.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", s.port, busPort).Err(); err != nil {
+		if err := c.Masters[0].admin.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", s.port).Err(); err != nil {
 			return c, err
 		}
 	}
@@ -105,18 +104,14 @@ func newCluster(bin, dir string) (*Cluster, error) {
 	return c, eventually("the cluster is well", c.well)
 }
 
-// newNode starts a node; the port of the cluster's bus is its last argument.
+// newNode starts a node. Its cluster bus takes the port 10,000 above its own.
 func newNode(bin, dir string) (*Server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	bus, err := freePort()
-	if err != nil {
-		return nil, err
-	}
 	return newServer(bin, dir, []string{
 		"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "3000",
-		"--cluster-replica-validity-factor", "0", "--cluster-port", strconv.Itoa(bus),
+		"--cluster-replica-validity-factor", "0",
 	})
 }
 

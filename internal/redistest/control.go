@@ -102,15 +102,15 @@ func (s *Server) Running() bool {
 // Flush removes all keys and scripts and forgets statistics.
 func (s *Server) Flush(t testing.TB) {
 	t.Helper()
-	s.Do(t, "FLUSHALL", "SYNC")
-	s.Do(t, "SCRIPT", "FLUSH", "SYNC")
+	s.Do(t, "FLUSHALL")
+	s.Do(t, "SCRIPT", "FLUSH")
 	s.Do(t, "CONFIG", "RESETSTAT")
 }
 
 // FlushScripts makes the server forget its scripts: the next EVALSHA is answered with NOSCRIPT.
 func (s *Server) FlushScripts(t testing.TB) {
 	t.Helper()
-	s.Do(t, "SCRIPT", "FLUSH", "SYNC")
+	s.Do(t, "SCRIPT", "FLUSH")
 }
 
 // Do sends the server a command, over a connection of the helper's own, and fails the test when it fails. A nil answer
@@ -137,6 +137,24 @@ func (s *Server) Info(t testing.TB, section, name string) string {
 	t.Helper()
 	text, _ := s.Do(t, "INFO", section).(string)
 	return field(text, name)
+}
+
+// Expires returns when a key of the server's expires, by the server's clock, to a few milliseconds.
+func (s *Server) Expires(t testing.TB, key string) time.Time {
+	t.Helper()
+	const script = `
+local left,now=redis.call('PTTL',KEYS[1]),redis.call('TIME')
+return {left,now[1]*1000+math.floor(now[2]/1000)}`
+	answer, ok := s.Do(t, "EVAL", script, 1, key).([]any)
+	if !ok || len(answer) != 2 {
+		t.Fatalf("redistest: %v", answer)
+	}
+	left, _ := answer[0].(int64)
+	now, _ := answer[1].(int64)
+	if left < 0 {
+		t.Fatal("redistest: the key is not there, or never expires")
+	}
+	return time.UnixMilli(now + left)
 }
 
 // Reads returns how often the server has read from a socket, the reads of this call included. Between two calls with

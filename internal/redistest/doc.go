@@ -23,7 +23,8 @@
 //	server.Kill(t)    // refuses connections
 //	server.Restart(t) // empty, on the same port
 //
-// redis-server is found on PATH. Without it tests skip and say so, unless VESTIBULE_REQUIRE_REDIS=1 is set, when they
+// redis-server is found on PATH: of Redis 6.0 or later, or of Valkey, by that name. To test with another version put it
+// first on PATH. Without it tests skip and say so, unless VESTIBULE_REQUIRE_REDIS=1 is set, when they
 // fail.
 //
 // # Security considerations

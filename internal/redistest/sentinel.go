@@ -55,7 +55,7 @@ func newSentinel(bin, dir string) (*Sentinel, error) {
 	if p.Primary, err = newServer(bin, dirs[0], nil); err != nil {
 		return p, err
 	}
-	if p.Replica, err = newServer(bin, dirs[1], []string{"--replicaof", "127.0.0.1 " + strconv.Itoa(p.Primary.port)}); err != nil {
+	if p.Replica, err = newServer(bin, dirs[1], []string{"--replicaof", "127.0.0.1", strconv.Itoa(p.Primary.port)}); err != nil {
 		return p, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

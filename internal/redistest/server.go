@@ -27,7 +27,8 @@ const patience = 30 * time.Second
 type Options struct {
 	// Args are added to redis-server's command line, such as "--maxmemory", "8mb".
 	Args []string
-	// OwnClock gives the server a wall clock that SetClock sets, by libfaketime. Without that library the test skips.
+	// OwnClock gives the server a wall clock that SetClock sets. Without a C compiler, or elsewhere than on Linux, the test
+	// skips.
 	OwnClock bool
 }
 
@@ -112,11 +113,11 @@ func newServer(bin, dir string, args []string, env ...string) (*Server, error) {
 	return nil, err
 }
 
-// freePort returns a loopback port that is free now, below the range that outgoing connections are given, so that a
-// stopped server finds its port again.
+// freePort returns a loopback port that is free now. It and the one 10,000 above it, which a cluster's node takes too, are
+// below the range that outgoing connections are given, so that a stopped server finds its ports again.
 func freePort() (int, error) {
 	for range 200 {
-		port := 10_000 + rand.IntN(22_000)
+		port := 10_000 + rand.IntN(10_000)
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			return port, l.Close()
@@ -150,11 +151,30 @@ func (s *Server) start() error {
 	if s.child != nil {
 		return nil
 	}
-	args := append([]string{
+	args := []string{
 		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
-		"--daemonize", "no", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0",
-	}, s.args...)
-	return s.startWith(args)
+		"--daemonize", "no", "--repl-diskless-sync-delay", "0",
+	}
+	if before7, err := isBefore7(s.bin); err != nil {
+		return err
+	} else if !before7 {
+		args = append(args, "--enable-debug-command", "yes") // unknown to older ones, where DEBUG needs no leave
+	}
+	return s.startWith(append(args, s.args...))
+}
+
+// isBefore7 says whether a server is older than Redis 7.
+func isBefore7(bin string) (bool, error) {
+	out, err := exec.Command(bin, "--version").Output()
+	if err != nil {
+		return false, fmt.Errorf("redistest: asking %s for its version: %w", bin, err)
+	}
+	_, v, _ := strings.Cut(string(out), " v=")
+	major, err := strconv.Atoi(v[:max(0, strings.IndexByte(v, '.'))])
+	if err != nil {
+		return false, fmt.Errorf("redistest: %s does not tell its version: %s", bin, out)
+	}
+	return major < 7, nil
 }
 
 func (s *Server) startWith(args []string) error {

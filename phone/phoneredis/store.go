@@ -34,8 +34,8 @@ type Options struct {
 	InsecureNow func() time.Time
 }
 
-// Store is a [phone.Store], [phone.RouteStore] and [phone.SightingStore] in Redis 6.2 or later. It is safe for concurrent
-// use.
+// Store is a [phone.Store], [phone.RouteStore] and [phone.SightingStore] in Redis 6.0 or later, or Valkey. It is safe for
+// concurrent use.
 type Store struct {
 	o    Options
 	send *redisend.Sender

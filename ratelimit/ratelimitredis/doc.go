@@ -13,16 +13,16 @@
 //	...
 //	limiter, err := ratelimit.New(ratelimit.DefaultPolicy(), store, nil)
 //
-// The client may be single, Sentinel, Cluster, Ring or AutoPipeliner; go-redis's own timeouts and retries do not matter
-// (see [New]). Redis 6.2 or later is needed; it was tested with 7.0, RESP2 and RESP3. Valkey speaks the same protocol and
-// was not tested.
+// The client may be single, Sentinel, Cluster, Ring or AutoPipeliner, and speak RESP2 or RESP3; go-redis's own timeouts and
+// retries do not matter (see [New]). Redis 6.0 or later, or Valkey, is needed: this package and the others whose names end
+// in redis were tested with Redis 6.0, 7.0 and 8.0, and with Valkey 8.0, 8.1 and 9.1.
 //
 // # What is stored
 //
 // A bucket is one key with one integer: when, in microseconds of Redis's clock, it will be full again. An offence record
 // is 12 bytes, 21 after a ban. A key is {prefix} and a tag of 9 bytes, the beginning of HMAC-SHA-256 over tenant,
 // dimension and value: no address, number or name reaches Redis, not even as a plain hash. Tags are binary; redis-cli
-// shows them escaped. Every key expires by itself: a bucket's within 256 seconds after it is full again, so that most
+// shows them escaped. Every key expires by itself: a bucket's within 257 seconds after it is full again, so that most
 // charges of a busy one need not move its expiry, a record's ten half-lives after the last offence or ban.
 //
 // # Sizing

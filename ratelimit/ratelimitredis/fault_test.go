@@ -81,7 +81,7 @@ func faults() []fault {
 			return func() { s.Do(t, "REPLICAOF", "NO", "ONE") }
 		}},
 		{name: "out of memory", cause: "OOM", begin: func(t *testing.T, s *redistest.Server) func() {
-			s.Do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+			s.Do(t, "CONFIG", "SET", "maxmemory", "1")
 			return func() { s.Do(t, "CONFIG", "SET", "maxmemory", "0") }
 		}},
 		{name: "no permission to run scripts", cause: "NOPERM", begin: func(t *testing.T, s *redistest.Server) func() {
@@ -94,7 +94,10 @@ func faults() []fault {
 		}},
 		{name: "loading", cause: "LOADING", begin: func(t *testing.T, s *redistest.Server) func() {
 			s.Do(t, "DEBUG", "POPULATE", "50000")
-			s.Do(t, "CONFIG", "SET", "key-load-delay", "200", "loading-process-events-interval-bytes", "1024")
+			s.Do(t, "CONFIG", "SET", "key-load-delay", "200")
+			if _, err := s.Try(t, "CONFIG", "SET", "loading-process-events-interval-bytes", "1024"); err != nil {
+				t.Skip("a server before Redis 6.2 answers too seldom while it loads: ", err)
+			}
 			other := s.Client(t, func(o *redis.Options) { o.MaxRetries, o.ReadTimeout = -1, time.Minute })
 			done := make(chan error, 1)
 			go func() { done <- other.Do(context.Background(), "DEBUG", "RELOAD").Err() }()
@@ -108,7 +111,7 @@ func faults() []fault {
 			}
 		}},
 		{name: "busy with a script", cause: "BUSY", begin: func(t *testing.T, s *redistest.Server) func() {
-			s.Do(t, "CONFIG", "SET", "busy-reply-threshold", "1")
+			s.Do(t, "CONFIG", "SET", "lua-time-limit", "1")
 			other := s.Client(t, func(o *redis.Options) { o.MaxRetries, o.ReadTimeout = -1, time.Minute })
 			done := make(chan struct{})
 			go func() {

@@ -44,18 +44,20 @@ if n>nb then p=105+16*(n-nb) end
 local mark,text
 `
 
-// luaSet makes the debt of bucket k d. What says something until tat expires at the first mark after it, and marks lie
-// 256 s apart: a charge that does not move tat past its mark need not move the expiry. Everything that writes a bucket
-// keeps to that. Judged by a simulated time, which may stand still, it expires so long after by Redis's own clock.
+// luaSet makes the debt of bucket k d. What says something until tat expires a second after the first mark after it, and
+// marks lie 256 s apart: a charge that does not move tat past its mark need not move the expiry. Everything that writes a
+// bucket keeps to that. The second is for what passes between TIME and the moment that Redis counts PX from; PXAT would
+// be exact, but Redis 6.0 does not know it. Judged by a simulated time, which may stand still, it expires so long after by
+// Redis's own clock.
 const luaSet = `
 local tat=now+d
 if at==0 then
  local m=tat-tat%256000000+256000000
  if m~=mark then
   mark=m
-  text=string.format('%d',m/1000)
+  text=string.format('%d',(m-now)/1000+1000)
  end
- call('SET',k,string.format('%d',tat),'PXAT',text)
+ call('SET',k,string.format('%d',tat),'PX',text)
 else
  call('SET',k,string.format('%d',tat),'PX',string.format('%d',(math.max(d,0)+999)/1000+extra))
 end

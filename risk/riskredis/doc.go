@@ -8,7 +8,7 @@
 //
 // Each call is one round trip: creating is one SET NX, reading one GET, updating and spending one script each. Every key
 // expires with its flow and lies in a slot of its own; clients may be single, Sentinel, Cluster, Ring or AutoPipeliner.
-// Redis 6.0 or later is needed. Valkey speaks the same protocol; it was not tested.
+// Redis 6.0 or later, or Valkey, is needed.
 //
 // # Running Redis for flows
 //

@@ -219,7 +219,7 @@ func TestFlowsRefused(t *testing.T) {
 	server := redistest.Start(t, nil)
 	f := newFlows(t, server.Client(t, nil), 10*time.Second)
 	require.NoError(t, f.Create(t.Context(), "k", []byte("s"), time.Minute))
-	server.Do(t, "CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction")
+	server.Do(t, "CONFIG", "SET", "maxmemory", "1")
 	require.ErrorContains(t, f.Create(t.Context(), "other", nil, time.Minute), "OOM")
 	_, err := f.Spend(t.Context(), "k")
 	require.ErrorContains(t, err, "OOM")
