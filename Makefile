@@ -21,17 +21,18 @@ NESTED := $(filter-out internal/tools,$(patsubst %/go.mod,%,$(wildcard internal/
 
 NEED := GO="$(GO)" sh internal/tools/need.sh
 
-.PHONY: test soak bench fuzz e2e lint vet
+.PHONY: test soak bench fuzz e2e lint vet-nested
 
-# -count=1: the cache does not see vectors change, for they lie outside the module.
+# -count=1: the cache does not see vectors change, for they lie outside the module. -vet=all: vet beside the tests, of the
+# same builds; a go vet of its own would build everything once more, without -race.
 test:
 	$(NEED) cc redis
-	$(MAKE) --no-print-directory vet
-	CGO_ENABLED=1 VESTIBULE_REQUIRE_REDIS=1 $(GO) test -race -count=1 -shuffle=on -timeout 9m ./...
+	CGO_ENABLED=1 VESTIBULE_REQUIRE_REDIS=1 $(GO) test -race -vet=all -count=1 -shuffle=on -timeout 9m ./...
+	$(MAKE) --no-print-directory vet-nested
 
-vet:
-	$(GO) vet ./...
-	@set -e; for m in $(NESTED); do echo "$(GO) vet ./... in $$m"; (cd $$m && $(GO) vet ./...); done
+vet-nested:
+	$(NEED) cc
+	@set -e; for m in $(NESTED); do echo "$(GO) vet ./... in $$m"; (cd $$m && CGO_ENABLED=1 $(GO) vet -race ./...); done
 
 soak:
 	$(NEED) cc redis
@@ -50,5 +51,6 @@ e2e:
 	$(NEED) chromium firefox node xvfb tshark curl redis
 	cd internal/e2e && $(GO) test -count=1 -timeout 10m ./...
 
-lint: vet
+lint: vet-nested
+	$(GO) vet ./...
 	GO="$(GO)" sh internal/tools/lint.sh . $(NESTED)

@@ -299,7 +299,9 @@ func TestFaults(t *testing.T) {
 		t.Run(string(fault), func(t *testing.T) {
 			f := fake(t)
 			http := f.HTTP()
-			http.Timeout = 300 * time.Millisecond
+			if http.Timeout = 10 * time.Second; fault == phonetest.FaultHang || fault == phonetest.FaultSlowBody {
+				http.Timeout = 500 * time.Millisecond
+			}
 			l, err := twilio.NewLookup(f.Credentials(), &twilio.LookupOptions{HTTP: http})
 			require.NoError(t, err)
 			s, err := twilio.NewSender(f.Credentials(), f.From(), &twilio.SenderOptions{HTTP: http})

@@ -154,7 +154,11 @@ func TestFaults(t *testing.T) {
 	for _, fault := range faults {
 		t.Run(string(fault), func(t *testing.T) {
 			f, app := fake(t)
-			i, v := clients(t, app, vonage.HTTPOptions{BaseURL: f.URL(), Timeout: 300 * time.Millisecond})
+			timeout := 10 * time.Second
+			if fault == phonetest.FaultHang || fault == phonetest.FaultSlowBody {
+				timeout = 500 * time.Millisecond
+			}
+			i, v := clients(t, app, vonage.HTTPOptions{BaseURL: f.URL(), Timeout: timeout})
 			f.Fail(fault)
 			n := number(t, "+4740000000")
 			got, err := i.Lookup(t.Context(), n, phone.Query{Fields: phone.FieldLine})
