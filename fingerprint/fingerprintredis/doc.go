@@ -15,10 +15,10 @@
 // A visit of three things takes the store 1.9 times as long as one INCR, and 2.1 times with its keyed hashes; 1.8 times
 // is what a script takes that makes the same calls on as many keys and nothing else (BenchmarkSightings).
 //
-// Redis 6.0 or later, or Valkey, is needed.
-//
 // A thing is kept for as long as it is asked for after its last visit, and up to an hour longer: only the first visit in
 // an hour moves its expiry.
+//
+// Redis 6.0 or later, or Valkey, is needed.
 //
 // # Security considerations
 //

@@ -24,8 +24,7 @@
 //	server.Restart(t) // empty, on the same port
 //
 // redis-server is found on PATH: of Redis 6.0 or later, or of Valkey, by that name. To test with another version put it
-// first on PATH. Without it tests skip and say so, unless VESTIBULE_REQUIRE_REDIS=1 is set, when they
-// fail.
+// first on PATH. Without it tests skip and say so, unless VESTIBULE_REQUIRE_REDIS=1 is set, when they fail.
 //
 // # Security considerations
 //

@@ -29,11 +29,11 @@
 //
 // A bucket takes about 100 bytes of Redis's memory as Redis is built by default, 117 where its allocator knows only
 // multiples of 16 bytes, as in Debian's package, and 75 with Valkey 8.1; a prefix of more than two letters costs 8 to 16
-// more, a record takes 16 to 32 more. A sign-up with five limits and three scores keeps five buckets, and records only for offenders: a million
-// visitors within the longest window take 500 to 600 MB. One decision costs Redis 20 to 35 microseconds of its one core,
-// so that one slot decides about 30,000 sign-ups a second. A process that has more than four decisions on their way to a
-// single server sends the next ones together, when one of the four is back: under load Redis has less to read and write,
-// and few connections serve many callers.
+// more, a record takes 16 to 32 more. A sign-up with five limits and three scores keeps five buckets, and records only for
+// offenders: a million visitors within the longest window take 500 to 600 MB. One decision costs Redis 20 to 35
+// microseconds of its one core, so that one slot decides about 30,000 sign-ups a second. A process that has more than four
+// decisions on their way to a single server sends the next ones together, when one of the four is back: under load Redis
+// has less to read and write, and few connections serve many callers.
 //
 // Set maxmemory-policy to noeviction (decisions that would charge then fail, and the fail mode answers) or volatile-ttl
 // (what is nearest to full goes first). Never set an LRU or LFU policy: a flood of new keys would evict the limit of
